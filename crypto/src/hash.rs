@@ -1,0 +1,120 @@
+//! `H`: SHA-256 with a label and a length before every field (PROTOCOL.md §2, [HASH-1]).
+//!
+//! `H(label; f₁, …, fₖ) = SHA-256(u64le(|label|) ‖ label ‖ u64le(|f₁|) ‖ f₁ ‖ …)`. Vectors alone are
+//! hashed with BLAKE3-256, because SHA-256 would dominate the cost of a contribution.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::labels::Label;
+
+/// A 256-bit hash value.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// All zero: the predecessor of the first transcript.
+    pub const ZERO: Self = Self([0; 32]);
+
+    /// Wraps 32 bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Lower-case hexadecimal, 64 characters.
+    #[must_use]
+    pub fn to_hex(&self) -> String {
+        use fmt::Write as _;
+        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}…", &self.to_hex()[..12])
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
+
+/// `H` over a stream of fields.
+#[derive(Clone)]
+pub struct FieldHasher(Sha256);
+
+impl FieldHasher {
+    /// Starts with the label.
+    #[must_use]
+    pub fn new(label: Label) -> Self {
+        let mut hasher = Self(Sha256::new());
+        hasher.field(label.as_bytes());
+        hasher
+    }
+
+    /// Adds one field with its length in front.
+    pub fn field(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+        self
+    }
+
+    /// The digest of label and fields.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+/// `H(label; fields…)` ([HASH-1]).
+#[must_use]
+pub fn digest(label: Label, fields: &[&[u8]]) -> Digest {
+    let mut hasher = FieldHasher::new(label);
+    for field in fields {
+        hasher.field(field);
+    }
+    hasher.finish()
+}
+
+/// Plain SHA-256 of `bytes`: key hashes and Merkle trees, whose formats bring their own separation.
+#[must_use]
+pub fn sha256(parts: &[&[u8]]) -> Digest {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    Digest(hasher.finalize().into())
+}
+
+/// BLAKE3-256 of a masked vector ([HASH-3]).
+#[must_use]
+pub fn vector_digest(bytes: &[u8]) -> Digest {
+    Digest(*blake3::hash(bytes).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::labels;
+
+    #[test]
+    fn moving_a_boundary_changes_the_digest() {
+        let a = digest(labels::MODEL, &[b"ab", b"c"]);
+        assert_ne!(a, digest(labels::MODEL, &[b"a", b"bc"]));
+        assert_ne!(a, digest(labels::POLICY, &[b"ab", b"c"]));
+    }
+}

@@ -1,0 +1,113 @@
+//! Every label of the protocol, in one table (PROTOCOL.md §2, [HASH-2]).
+//!
+//! A label separates one use of a hash, derivation or signature from all others. It carries the
+//! protocol version, so a later version can never collide with this one.
+
+/// A domain-separation label. Only the constants of this module exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label(&'static str);
+
+impl Label {
+    /// The bytes that enter the hash.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'static [u8] {
+        self.0.as_bytes()
+    }
+}
+
+macro_rules! labels {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        $($(#[$doc])* pub const $name: Label = Label(concat!("quorate/1/", $text));)*
+        /// All labels, for the test that no two are equal.
+        pub const ALL: &[Label] = &[$($name),*];
+    };
+}
+
+labels! {
+    /// Proof of possession at enrolment.
+    ENROL = "enrol";
+    /// Leaf of the registry.
+    REGISTRY_ENTRY = "registry-entry";
+    /// Signed head of the registry.
+    HEAD = "head";
+    /// Epoch record: its hash and its signature.
+    EPOCH = "epoch";
+    /// Commitment of a ceremony party to its part of the epoch seed.
+    SEED_COMMIT = "seed-commit";
+    /// Signature of a ceremony party over its commitment.
+    SEED_COMMIT_SIGN = "seed-commit-sign";
+    /// Signature of a ceremony party over its reveal.
+    SEED_REVEAL_SIGN = "seed-reveal-sign";
+    /// The epoch seed.
+    SEED = "seed";
+    /// Draw of the committee panel.
+    DRAW_COMMITTEE = "draw-committee";
+    /// Draw of the cohort.
+    DRAW_COHORT = "draw-cohort";
+    /// Body of a manifest (`mh`).
+    MANIFEST = "manifest";
+    /// Signature over a manifest.
+    MANIFEST_SIGN = "manifest-sign";
+    /// Signature of a member over its round key.
+    ROUND_KEY_SIGN = "round-key-sign";
+    /// Body of a roster (`rh`).
+    ROSTER = "roster";
+    /// Signature over a roster.
+    ROSTER_SIGN = "roster-sign";
+    /// Session id (`sid`).
+    SESSION = "session";
+    /// Stands for the hash of the vector in suite `direct`.
+    DIRECT_VECTOR = "direct-vector";
+    /// Body of a contribution header (`hdr`).
+    HEADER = "header";
+    /// Signature over a contribution header.
+    HEADER_SIGN = "header-sign";
+    /// HPKE info of a sealed share.
+    SHARE_INFO = "share-info";
+    /// Expansion of a member's seed into its share.
+    SHARE_SEED = "share-seed";
+    /// Challenge coefficients of the share check.
+    CHALLENGE = "challenge";
+    /// Leaf of a check batch.
+    CHECK_ENTRY = "check-entry";
+    /// Signature of a member over a check batch.
+    CHECK_SIGN = "check-sign";
+    /// Leaf of the set D.
+    SET_LEAF = "set-leaf";
+    /// Signature of the coordinator over the closed set.
+    CLOSE_SIGN = "close-sign";
+    /// Signature of a member over its lock.
+    LOCK_SIGN = "lock-sign";
+    /// Signature of a member over its answer.
+    ANSWER_SIGN = "answer-sign";
+    /// Hash of the decoded sums.
+    RESULT = "result";
+    /// Signature of the coordinator over a result.
+    RESULT_SIGN = "result-sign";
+    /// Key of the mask matrix.
+    MATRIX = "matrix";
+    /// Hash of a model file.
+    MODEL = "model";
+    /// Hash of a policy.
+    POLICY = "policy";
+    /// Entry of the transcript chain.
+    TRANSCRIPT = "transcript";
+    /// Hash of a deployment's name and coordinator key.
+    DEPLOYMENT = "deployment";
+    /// Randomness of the simulator; no real secret is ever derived under it.
+    SIMULATION = "simulation";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn labels_are_distinct() {
+        for (i, a) in ALL.iter().enumerate() {
+            for b in &ALL[i + 1..] {
+                assert_ne!(a, b);
+            }
+        }
+    }
+}

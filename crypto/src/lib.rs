@@ -1,0 +1,26 @@
+//! The cryptography of Quorate: the one crate that names dalek, hpke and tfhe-ntt, and the one
+//! place where raw secret bytes live.
+//!
+//! | module | what it holds | PROTOCOL.md |
+//! | --- | --- | --- |
+//! | [`labels`], [`hash`], [`kdf`] | domain separation, `H`, key derivation, XOF | §2 |
+//! | [`merkle`] | RFC 6962 trees: registry, share tree, set of a round | §2 |
+//! | [`sign`] | Ed25519, one accepted set for single and batch verification | §2 |
+//! | [`seal`] | HPKE: X25519 with one ephemeral key a contribution, X-Wing | §5 |
+//! | [`ring`], [`mask`] | the data plane: suites, sampler, matrix, packing, accumulator, unmasking | §4 |
+//! | [`share`] | packed Shamir sharing, share check, Reed–Solomon decoding | §5, §6 |
+//!
+//! # Security
+//!
+//! Not audited. Randomness is always an argument; nothing here reads the clock, the environment or
+//! the operating system. Secret types wipe themselves and are neither `Clone` nor `Debug`.
+
+pub mod hash;
+pub mod kdf;
+pub mod labels;
+pub mod mask;
+pub mod merkle;
+pub mod ring;
+pub mod seal;
+pub mod share;
+pub mod sign;
