@@ -1,0 +1,275 @@
+//! How a party judges an announcement: participants and members by the same code ([ANN-1]).
+//!
+//! [`Trust`] is what a party believes across rounds: the coordinator's key, its own identity and
+//! policy, the last registry head, the epoch, the manifest it last acted on. Everything is checked before
+//! anything in it changes.
+
+use std::sync::Arc;
+
+use quorate_crypto::hash::Digest;
+use quorate_crypto::merkle;
+use quorate_crypto::sign::{PublicKey, Signature, SigningKey};
+use quorate_keys::{HeadWatch, SignedHead, entry_leaf};
+
+use crate::draw::Role;
+use crate::epoch::{CommitteeSource, Epoch};
+use crate::error::{Fault, FaultKind};
+use crate::id::{Context, Head, PartyId};
+use crate::manifest::{Manifest, Mode};
+use crate::params::{PlanCache, RoundPlan};
+use crate::policy::Policy;
+use crate::record::ManifestRecord;
+use crate::statement::{ManifestStatement, Statement};
+use crate::wire::{Announce, Unverified};
+
+/// A manifest this party accepted, with everything computed from it.
+#[derive(Clone)]
+pub struct Accepted {
+    /// The manifest.
+    pub manifest: Arc<Manifest>,
+    /// Its hash.
+    pub mh: Digest,
+    /// Its epoch.
+    pub epoch: Arc<Epoch>,
+    /// Packing, matrix, sharing.
+    pub plan: Arc<RoundPlan>,
+    /// Whether this party is drawn for the role it asked about.
+    pub eligible: bool,
+}
+
+impl Accepted {
+    /// What signatures of this round are bound to.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        self.manifest.context()
+    }
+
+    /// Whether an id may sit on this round's committee ([DRAW-1]).
+    #[must_use]
+    pub fn may_serve(&self, id: &PartyId) -> bool {
+        may_serve(&self.epoch, &self.manifest, id)
+    }
+
+    /// Whether an id may contribute in this round ([DRAW-1]).
+    #[must_use]
+    pub fn may_contribute(&self, id: &PartyId) -> bool {
+        let width = self.epoch.record().cohort_width;
+        self.epoch.draw(self.manifest.round).is_eligible(Role::Cohort, id, width)
+    }
+
+    /// Whether a key stands under E at an id's index ([DRAW-2]).
+    #[must_use]
+    pub fn is_registered(&self, id: &PartyId, key: &PublicKey, proof: &[Digest]) -> bool {
+        let (deployment, head) = (&self.manifest.deployment, &self.epoch.record().eligible);
+        let leaf = entry_leaf(deployment, id.index, key);
+        key.key_hash() == id.key_hash
+            && merkle::verify_inclusion(&head.root, head.size, u64::from(id.index), &leaf, proof)
+    }
+}
+
+/// Whether an id may serve on the committee of a manifest's round.
+#[must_use]
+pub fn may_serve(epoch: &Epoch, manifest: &Manifest, id: &PartyId) -> bool {
+    match &epoch.record().committee {
+        _ if manifest.mode == Mode::Plain => false,
+        CommitteeSource::Named(ids) => ids.contains(id),
+        CommitteeSource::Drawn { width } => epoch.draw(manifest.round).is_eligible(Role::Committee, id, *width),
+    }
+}
+
+/// Two manifests of one round, both signed by the coordinator: evidence of equivocation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Equivocation {
+    /// The manifest in force and its signature.
+    pub first: (Manifest, Signature),
+    /// The other one.
+    pub second: (Manifest, Signature),
+}
+
+/// What a party believes across rounds.
+pub struct Trust {
+    deployment: Digest,
+    coordinator: PublicKey,
+    id: PartyId,
+    identity: Arc<SigningKey>,
+    policy: Policy,
+    head: HeadWatch,
+    epoch: Option<Arc<Epoch>>,
+    acted: ManifestRecord,
+    current: Option<(Manifest, Signature)>,
+    equivocation: Option<Box<Equivocation>>,
+    plans: Arc<PlanCache>,
+}
+
+/// What a party brings along: from its enrolment and from its configuration.
+pub struct Membership {
+    /// Deployment.
+    pub deployment: Digest,
+    /// The coordinator's key, pinned at enrolment.
+    pub coordinator: PublicKey,
+    /// This party.
+    pub id: PartyId,
+    /// Its identity key.
+    pub identity: Arc<SigningKey>,
+    /// Its own policy.
+    pub policy: Policy,
+    /// The last head it saw; at first the one from the enrolment token.
+    pub head: Head,
+}
+
+impl Trust {
+    /// A party that has not acted yet.
+    #[must_use]
+    pub fn new(membership: Membership, plans: Arc<PlanCache>) -> Self {
+        let Membership { deployment, coordinator, id, identity, policy, head } = membership;
+        let acted = ManifestRecord { round: 0, mh: Digest::ZERO };
+        let head = HeadWatch::new(head);
+        Self {
+            deployment,
+            coordinator,
+            id,
+            identity,
+            policy,
+            head,
+            epoch: None,
+            acted,
+            current: None,
+            equivocation: None,
+            plans,
+        }
+    }
+
+    /// This party.
+    #[must_use]
+    pub const fn id(&self) -> &PartyId {
+        &self.id
+    }
+
+    /// Its identity key.
+    #[must_use]
+    pub fn identity(&self) -> &SigningKey {
+        &self.identity
+    }
+
+    /// The coordinator's key.
+    #[must_use]
+    pub const fn coordinator(&self) -> &PublicKey {
+        &self.coordinator
+    }
+
+    /// Its policy.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The last head it saw.
+    #[must_use]
+    pub const fn head(&self) -> &Head {
+        self.head.last()
+    }
+
+    /// The manifest it last acted on.
+    #[must_use]
+    pub const fn acted(&self) -> &ManifestRecord {
+        &self.acted
+    }
+
+    /// Takes stored facts back in: never below what is known already.
+    pub fn restore(&mut self, head: Head, acted: ManifestRecord) {
+        if acted.round > self.acted.round {
+            self.acted = acted;
+        }
+        if head.size > self.head.last().size {
+            self.head = HeadWatch::new(head);
+        }
+    }
+
+    /// Evidence collected since the last call.
+    pub fn take_equivocation(&mut self) -> Option<Box<Equivocation>> {
+        self.equivocation.take()
+    }
+
+    /// Judges an announcement for a role ([ANN-1], [POL-1], [REG-3], [EPOCH-1], [DRAW-1]).
+    pub fn accept(&mut self, role: Role, announce: Unverified<Announce>) -> Result<Accepted, Fault> {
+        let claimed = announce.round();
+        let announce = announce.into_body();
+        self.judge(role, claimed, &announce).map_err(Fault::coordinator).inspect(|accepted| {
+            self.acted = ManifestRecord { round: claimed, mh: accepted.mh };
+            self.epoch = Some(Arc::clone(&accepted.epoch));
+            self.current = Some((announce.manifest, announce.signature));
+        })
+    }
+
+    fn judge(&mut self, role: Role, claimed: u64, announce: &Announce) -> Result<Accepted, FaultKind> {
+        let manifest = &announce.manifest;
+        if manifest.deployment != self.deployment {
+            return Err(FaultKind::WrongDeployment);
+        }
+        let mh = manifest.hash();
+        ManifestStatement(mh).verify(&manifest.context(), &self.coordinator, &announce.signature)?;
+        if manifest.round != claimed {
+            return Err(FaultKind::StaleRound);
+        }
+        self.check_round(&mh, announce)?;
+        let epoch = self.check_epoch(announce)?;
+        self.check_heads(announce, &epoch)?;
+        let plan = self.plans.plan(manifest).map_err(|_| FaultKind::BadManifest)?;
+        self.policy.check(manifest, epoch.record()).map_err(FaultKind::Policy)?;
+        let mut accepted = Accepted { manifest: Arc::new(manifest.clone()), mh, epoch, plan, eligible: false };
+        if !accepted.is_registered(&self.id, self.identity.public(), &announce.own_proof) {
+            return Err(FaultKind::NotRegistered);
+        }
+        accepted.eligible = match role {
+            Role::Cohort => accepted.may_contribute(&self.id),
+            Role::Committee => accepted.may_serve(&self.id),
+        };
+        self.head.observe(&manifest.head, &announce.seen_proof).map_err(|_| FaultKind::InconsistentHead)?;
+        Ok(accepted)
+    }
+
+    fn check_round(&mut self, mh: &Digest, announce: &Announce) -> Result<(), FaultKind> {
+        let round = announce.manifest.round;
+        if round > self.acted.round {
+            return Ok(());
+        }
+        if round == self.acted.round && *mh != self.acted.mh {
+            if let Some(first) = &self.current {
+                let second = (announce.manifest.clone(), announce.signature);
+                self.equivocation = Some(Box::new(Equivocation { first: first.clone(), second }));
+            }
+            return Err(FaultKind::SecondManifest);
+        }
+        Err(FaultKind::StaleRound)
+    }
+
+    fn check_epoch(&self, announce: &Announce) -> Result<Arc<Epoch>, FaultKind> {
+        let (manifest, evidence) = (&announce.manifest, &announce.evidence);
+        let epoch = match &self.epoch {
+            Some(epoch) if *epoch.hash() == manifest.epoch => Arc::clone(epoch),
+            known => {
+                let epoch = evidence.verify(&self.deployment, &self.coordinator)?;
+                // One record an epoch number; numbers and rounds only go up ([EPOCH-1]).
+                let goes_on = known.as_ref().is_none_or(|old| epoch.record().epoch > old.record().epoch);
+                if !goes_on || *epoch.hash() != manifest.epoch {
+                    return Err(FaultKind::BadEpoch);
+                }
+                Arc::new(epoch)
+            }
+        };
+        if *epoch.seed() != manifest.seed {
+            return Err(FaultKind::BadSeed);
+        }
+        if epoch.record().contains(manifest.round) { Ok(epoch) } else { Err(FaultKind::StaleRound) }
+    }
+
+    fn check_heads(&self, announce: &Announce, epoch: &Epoch) -> Result<(), FaultKind> {
+        let head = announce.manifest.head;
+        let signed = SignedHead { head, signature: announce.head_signature };
+        signed.verify(&self.deployment, &self.coordinator).map_err(|_| FaultKind::BadSignature)?;
+        let e = epoch.record().eligible;
+        let prefix =
+            merkle::verify_consistency(e.size, &e.root, head.size, &head.root, &announce.eligible_proof);
+        if prefix { Ok(()) } else { Err(FaultKind::InconsistentHead) }
+    }
+}

@@ -1,0 +1,304 @@
+//! The update codec: f32 updates to integer slots and sums of slots back to a mean
+//! ([CODEC-1], [CODEC-2], [CODEC-3]).
+//!
+//! ```text
+//! update x, weight ω ──clip──▶ x·(ω/W) ──grid, stochastic rounding──▶ slots: digits(ω) ‖ q₁ … q_d
+//! sums of slots, |D| ──────────────────────────────────────────────▶ weighted mean, f64
+//! ```
+//!
+//! The grid has an offset of 2^(b−1) and ±(2^(b−1)−1) steps, so zero is exact. The error of the mean is
+//! below `(W/ω̄)·step`; [`Codec::mean_error_bound`] gives the figure for a finished round.
+
+use quorate_crypto::hash::Digest;
+use rand_core::CryptoRng;
+use thiserror::Error;
+use zeroize::Zeroize;
+
+use crate::manifest::Schema;
+
+/// Why an update or a schema was refused. Local: nothing has left the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum CodecError {
+    /// Fewer than 2 or more than 24 bits.
+    #[error("{0} bits per coordinate are not possible: choose 2 to 24")]
+    Bits(u8),
+    /// A clip bound that is not a positive finite number.
+    #[error("a clip bound must be a positive finite number")]
+    Clip,
+    /// Weight bound 0.
+    #[error("the weight bound must be at least 1")]
+    WeightBound,
+    /// Another length than the schema's.
+    #[error("the update has {got} coordinates, the schema says {want}")]
+    Length {
+        /// Coordinates given.
+        got: usize,
+        /// Coordinates of the schema.
+        want: usize,
+    },
+    /// NaN or infinity.
+    #[error("coordinate {0} is not a finite number")]
+    NotFinite(usize),
+    /// Weight 0 or above the bound.
+    #[error("weight {got} is outside 1 … {bound}")]
+    Weight {
+        /// Weight given.
+        got: u64,
+        /// W.
+        bound: u32,
+    },
+    /// Sums that no set of valid updates gives.
+    #[error("the decoded sums are not those of this many updates")]
+    Sums,
+}
+
+/// A quantised update: the slots that enter the data plane. Wiped on drop.
+pub struct Quantised {
+    slots: Vec<u32>,
+    clipped: usize,
+}
+
+impl Quantised {
+    /// Weight digits, then coordinates; each below 2ᵇ.
+    #[must_use]
+    pub fn slots(&self) -> &[u32] {
+        &self.slots
+    }
+
+    /// Coordinates that clipping changed (all of them where the L2 bound applied).
+    #[must_use]
+    pub const fn clipped(&self) -> usize {
+        self.clipped
+    }
+}
+
+impl Drop for Quantised {
+    fn drop(&mut self) {
+        self.slots.zeroize();
+    }
+}
+
+/// A decoded round.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mean {
+    /// The weighted mean of the clipped updates.
+    pub mean: Vec<f64>,
+    /// Sum of the weights, Ω.
+    pub weight: u64,
+}
+
+/// The codec of a schema.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Codec {
+    dim: usize,
+    bits: u8,
+    clip: f64,
+    clip_l2: Option<f64>,
+    weight_bound: u32,
+    weight_slots: usize,
+}
+
+impl Codec {
+    /// Takes a schema, or says what is wrong with it.
+    pub fn new(schema: &Schema) -> Result<Self, CodecError> {
+        let positive = |bound: f64| bound.is_finite() && bound > 0.0;
+        if !(2..=24).contains(&schema.bits) {
+            return Err(CodecError::Bits(schema.bits));
+        }
+        if !positive(schema.clip) || schema.clip_l2.is_some_and(|bound| !positive(bound)) {
+            return Err(CodecError::Clip);
+        }
+        if schema.weight_bound == 0 {
+            return Err(CodecError::WeightBound);
+        }
+        let weight_bits = u32::BITS - schema.weight_bound.leading_zeros();
+        Ok(Self {
+            dim: schema.dim as usize,
+            bits: schema.bits,
+            clip: schema.clip,
+            clip_l2: schema.clip_l2,
+            weight_bound: schema.weight_bound,
+            weight_slots: weight_bits.div_ceil(u32::from(schema.bits)) as usize,
+        })
+    }
+
+    /// Coordinates.
+    #[must_use]
+    pub const fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Weight digits and coordinates.
+    #[must_use]
+    pub const fn slots(&self) -> usize {
+        self.weight_slots + self.dim
+    }
+
+    /// Slots taken by the weight.
+    #[must_use]
+    pub const fn weight_slots(&self) -> usize {
+        self.weight_slots
+    }
+
+    /// Steps on either side of zero, 2^(b−1) − 1.
+    #[must_use]
+    pub fn steps(&self) -> f64 {
+        f64::from((1_u32 << (self.bits - 1)) - 1)
+    }
+
+    /// Size of one grid step at full weight, clip/(2^(b−1)−1).
+    #[must_use]
+    pub fn step(&self) -> f64 {
+        self.clip / self.steps()
+    }
+
+    const fn offset(&self) -> u32 {
+        1 << (self.bits - 1)
+    }
+
+    /// Quantises an update ([CODEC-1], [CODEC-2]). Coins are drawn once, from `rng` ([MASK-1]).
+    pub fn quantise<R: CryptoRng + ?Sized>(
+        &self,
+        update: &[f32],
+        weight: u64,
+        rng: &mut R,
+    ) -> Result<Quantised, CodecError> {
+        let weight = self.checked_weight(weight)?;
+        self.check_update(update)?;
+        let mut coins = vec![0_u8; self.dim * 8];
+        rng.fill_bytes(&mut coins);
+        let quantised = self.quantise_with(update, weight, &coins);
+        coins.zeroize();
+        Ok(quantised)
+    }
+
+    fn checked_weight(&self, weight: u64) -> Result<u32, CodecError> {
+        match u32::try_from(weight) {
+            Ok(weight) if weight >= 1 && weight <= self.weight_bound => Ok(weight),
+            _ => Err(CodecError::Weight { got: weight, bound: self.weight_bound }),
+        }
+    }
+
+    fn check_update(&self, update: &[f32]) -> Result<(), CodecError> {
+        if update.len() != self.dim {
+            return Err(CodecError::Length { got: update.len(), want: self.dim });
+        }
+        update.iter().position(|x| !x.is_finite()).map_or(Ok(()), |at| Err(CodecError::NotFinite(at)))
+    }
+
+    /// The deterministic part: eight bytes of coin a coordinate, of which 53 bits count.
+    fn quantise_with(&self, update: &[f32], weight: u32, coins: &[u8]) -> Quantised {
+        let (l2_factor, l2_clipped) = self.l2_factor(update);
+        let share = f64::from(weight) / f64::from(self.weight_bound);
+        let limit = self.clip_l2.map(|bound| bound * share / self.step());
+        let mut factor = l2_factor;
+        // Rounding can push the norm over the bound again: shrink a little and round the same coins.
+        for _ in 0..16 {
+            let slots = self.round(update, weight, factor, Some(coins));
+            let norm = self.norm(&slots);
+            match limit {
+                Some(limit) if norm > limit => factor *= (limit / norm) * (1.0 - 1e-9),
+                _ => return self.finish(slots, update, l2_clipped),
+            }
+        }
+        // Rounding towards zero never grows a coordinate, so it always fits.
+        self.finish(self.round(update, weight, l2_factor * (1.0 - 1e-12), None), update, l2_clipped)
+    }
+
+    fn finish(&self, slots: Vec<u32>, update: &[f32], l2_clipped: bool) -> Quantised {
+        let clip = self.clip;
+        let over = update.iter().filter(|&&x| f64::from(x).abs() > clip).count();
+        Quantised { slots, clipped: if l2_clipped { self.dim } else { over } }
+    }
+
+    fn l2_factor(&self, update: &[f32]) -> (f64, bool) {
+        let Some(bound) = self.clip_l2 else { return (1.0, false) };
+        let square: f64 = update.iter().map(|&x| f64::from(x).clamp(-self.clip, self.clip).powi(2)).sum();
+        let norm = square.sqrt();
+        if norm > bound { (bound / norm, true) } else { (1.0, false) }
+    }
+
+    /// Norm of the quantised coordinates, in steps.
+    fn norm(&self, slots: &[u32]) -> f64 {
+        let offset = f64::from(self.offset());
+        slots.iter().skip(self.weight_slots).map(|&q| (f64::from(q) - offset).powi(2)).sum::<f64>().sqrt()
+    }
+
+    /// Weight digits and rounded coordinates; towards zero where there are no coins.
+    fn round(&self, update: &[f32], weight: u32, factor: f64, coins: Option<&[u8]>) -> Vec<u32> {
+        let mut slots = Vec::with_capacity(self.slots());
+        let mask = (1_u64 << self.bits) - 1;
+        let mut rest = u64::from(weight);
+        for _ in 0..self.weight_slots {
+            slots.push((rest & mask) as u32);
+            rest >>= self.bits;
+        }
+        let share = f64::from(weight) / f64::from(self.weight_bound);
+        let (steps, clip, offset) = (self.steps(), self.clip, i64::from(self.offset()));
+        let scaled = |x: f32| f64::from(x).clamp(-clip, clip) * factor * share * steps / clip;
+        let slot = |rounded: f64| (offset + rounded as i64) as u32;
+        match coins {
+            Some(coins) => slots.extend(
+                update.iter().zip(coins.chunks_exact(8)).map(|(&x, coin)| slot((scaled(x) + unit(coin)).floor())),
+            ),
+            None => slots.extend(update.iter().map(|&x| slot(scaled(x).trunc()))),
+        }
+        slots
+    }
+
+    /// Decodes sums over `contributors` updates into the weighted mean ([CODEC-3]).
+    pub fn decode(&self, sums: &[u64], contributors: u32) -> Result<Mean, CodecError> {
+        if sums.len() != self.slots() {
+            return Err(CodecError::Length { got: sums.len(), want: self.slots() });
+        }
+        let (digits, coordinates) = sums.split_at(self.weight_slots);
+        let weight = digits
+            .iter()
+            .enumerate()
+            .try_fold(0_u64, |sum, (place, &digit)| {
+                let shift = u32::try_from(place * usize::from(self.bits)).ok()?;
+                sum.checked_add(digit.checked_shl(shift)?)
+            })
+            .ok_or(CodecError::Sums)?;
+        let most = u64::from(contributors) * u64::from(self.weight_bound);
+        if weight < u64::from(contributors) || weight > most {
+            return Err(CodecError::Sums);
+        }
+        let offset = i64::from(contributors) * i64::from(self.offset());
+        let scale = f64::from(self.weight_bound) * self.clip / self.steps();
+        let mean = coordinates.iter().map(|&sum| ((sum as i64 - offset) as f64 * scale) / weight as f64).collect();
+        Ok(Mean { mean, weight })
+    }
+
+    /// Largest error that quantisation can give the mean: (W/ω̄)·step, ω̄ = Ω/|D|.
+    #[must_use]
+    pub fn mean_error_bound(&self, contributors: u32, weight: u64) -> f64 {
+        f64::from(self.weight_bound) * f64::from(contributors) / weight as f64 * self.step()
+    }
+
+    /// What the mean would be without quantisation: one clipped, weighted update is added to `into`.
+    /// For baselines and for the simulator's comparison.
+    pub fn add_clipped(&self, update: &[f32], weight: u64, into: &mut [f64]) {
+        let (factor, _) = self.l2_factor(update);
+        for (sum, &x) in into.iter_mut().zip(update) {
+            *sum += f64::from(x).clamp(-self.clip, self.clip) * factor * weight as f64;
+        }
+    }
+}
+
+/// 53 bits of a coin as a number in [0, 1).
+fn unit(coin: &[u8]) -> f64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(coin);
+    (u64::from_le_bytes(word) >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+}
+
+/// `H(result; sums)`: each sum as u64le in one field.
+#[must_use]
+pub fn result_hash(sums: &[u64]) -> Digest {
+    let mut bytes = Vec::with_capacity(sums.len() * 8);
+    for sum in sums {
+        bytes.extend_from_slice(&sum.to_le_bytes());
+    }
+    quorate_crypto::hash::digest(quorate_crypto::labels::RESULT, &[&bytes])
+}

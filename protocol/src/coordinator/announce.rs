@@ -1,0 +1,198 @@
+//! Announce, the coordinator's side: one manifest a round, its number used up durably first; its twin is
+//! `participant/announce.rs`.
+
+use std::sync::Arc;
+
+use quorate_crypto::hash::Digest;
+use quorate_crypto::ring::Suite;
+use quorate_crypto::seal::SealSuite;
+use thiserror::Error;
+
+use super::{Coordinator, CoordinatorEvent, Round, Stage, contribute::Collecting, convene::Convening, refused};
+use crate::announce::{Accepted, may_serve};
+use crate::draw::Role;
+use crate::error::{ApiMisuse, Fault, FaultKind};
+use crate::id::{PartyId, Time};
+use crate::manifest::{CohortShape, CommitteeShape, Deadlines, Manifest, Mode, Schema, VERSION};
+use crate::params::{PlanCache, PlanError};
+use crate::record::RoundRecord;
+use crate::statement::{ManifestStatement, Statement};
+use crate::wire::{self, Announce, Poll, Unverified};
+
+/// What the operator or schedule decides about a round.
+#[derive(Clone, Debug)]
+pub struct RoundConfig {
+    /// Protection.
+    pub mode: Mode,
+    /// Data plane.
+    pub suite: Suite,
+    /// Sealing.
+    pub seal: SealSuite,
+    /// Committee ([`crate::params::committee_shape`]); all zero in plain mode.
+    pub committee: CommitteeShape,
+    /// Cohort.
+    pub cohort: CohortShape,
+    /// Update vector.
+    pub schema: Schema,
+    /// Deadlines.
+    pub deadlines: Deadlines,
+    /// Life of round keys in milliseconds.
+    pub key_life: u32,
+    /// Model hash.
+    pub model: Digest,
+    /// Hash of the operator's policy.
+    pub policy: Digest,
+    /// Most participants to invite, of those drawn.
+    pub invite: u32,
+    /// Whether mode plain is allowed.
+    pub allow_plain: bool,
+}
+
+/// Why a round was not started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// Not the time for it.
+    #[error(transparent)]
+    Misuse(#[from] ApiMisuse),
+    /// The numbers do not work.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Plain mode without permission.
+    #[error("mode plain protects nothing; set allow_plain = true if that is meant")]
+    PlainNotAllowed,
+    /// Fewer drawn than n_min.
+    #[error("only {drawn} participants are drawn, n_min is {need}: raise the cohort width or lower n_min")]
+    CohortTooSmall {
+        /// Drawn.
+        drawn: usize,
+        /// n_min.
+        need: u32,
+    },
+}
+
+impl Coordinator {
+    /// Starts the next round; the driver then tells the invited ([`CoordinatorEvent::Invited`]), who poll.
+    pub fn start_round(
+        &mut self,
+        now: Time,
+        config: &RoundConfig,
+        plans: &PlanCache,
+    ) -> Result<u64, StartError> {
+        if self.is_busy() {
+            return Err(ApiMisuse::RoundRunning.into());
+        }
+        if config.mode == Mode::Plain && !config.allow_plain {
+            return Err(StartError::PlainNotAllowed);
+        }
+        let (epoch, _) = self.epoch.as_ref().ok_or(ApiMisuse::NoEpoch)?;
+        let epoch = Arc::clone(epoch);
+        let number = (self.last_round + 1).max(epoch.record().first_round);
+        if !epoch.record().contains(number) {
+            return Err(ApiMisuse::NoEpoch.into());
+        }
+        let manifest = self.manifest(number, config);
+        let plan = plans.plan(&manifest)?;
+        let mh = manifest.hash();
+        let accepted = Accepted { manifest: Arc::new(manifest), mh, epoch, plan, eligible: false };
+        let (cohort, panel) = self.draw(&accepted, config.invite);
+        if cohort.len() < config.cohort.n_min as usize {
+            return Err(StartError::CohortTooSmall { drawn: cohort.len(), need: config.cohort.n_min });
+        }
+        self.last_round = number;
+        let permit = self.out.persist(RoundRecord { round: number, mh });
+        let signature = ManifestStatement(mh).sign(&accepted.context(), &self.identity, permit);
+        let head = self.registry.signed_head(&self.identity);
+        let stage = match config.mode {
+            Mode::Masked => Stage::Convening(Convening::default()),
+            Mode::Plain => Stage::Collecting(Box::new(Collecting::plain(&accepted))),
+        };
+        let deadlines = &accepted.manifest.deadlines;
+        for offset in [deadlines.convene, deadlines.contribute, deadlines.check, deadlines.lock, deadlines.open] {
+            self.out.wake_at(now.plus(u64::from(offset)));
+        }
+        let (invited, eligible) = (cohort.iter().copied().collect(), panel.iter().copied().collect());
+        self.round =
+            Some(Box::new(Round { accepted, signature, head, started: now, cohort: invited, panel: eligible, stage }));
+        self.out.event(CoordinatorEvent::Invited { round: number, cohort, panel });
+        Ok(number)
+    }
+
+    fn manifest(&self, round: u64, config: &RoundConfig) -> Manifest {
+        let (hash, seed) =
+            self.epoch.as_ref().map_or((Digest::ZERO, Digest::ZERO), |(epoch, _)| (*epoch.hash(), *epoch.seed()));
+        Manifest {
+            version: VERSION,
+            deployment: self.deployment,
+            round,
+            mode: config.mode,
+            suite: config.suite,
+            seal: config.seal,
+            epoch: hash,
+            seed,
+            head: self.registry.head(),
+            committee: config.committee,
+            cohort: config.cohort,
+            schema: config.schema,
+            model: config.model,
+            deadlines: config.deadlines,
+            key_life: config.key_life,
+            policy: config.policy,
+            previous: self.transcript.last_link(),
+        }
+    }
+
+    /// Cohort and panel of the round, each in order of its tickets ([DRAW-1]); the cohort cut to `invite`.
+    fn draw(&self, accepted: &Accepted, invite: u32) -> (Vec<u32>, Vec<u32>) {
+        let (epoch, manifest) = (&accepted.epoch, &accepted.manifest);
+        let draw = epoch.draw(manifest.round);
+        let (mut cohort, mut panel) = (Vec::new(), Vec::new());
+        for id in self.registry.ids().take(epoch.record().eligible.size as usize) {
+            if accepted.may_contribute(&id) {
+                cohort.push((draw.ticket(Role::Cohort, &id), id.index));
+            }
+            if may_serve(epoch, manifest, &id) {
+                panel.push((draw.ticket(Role::Committee, &id), id.index));
+            }
+        }
+        cohort.sort_unstable();
+        panel.sort_unstable();
+        cohort.truncate(invite as usize);
+        let indices = |list: Vec<(Digest, u32)>| list.into_iter().map(|(_, index)| index).collect();
+        (indices(cohort), indices(panel))
+    }
+
+    /// Answers an invited party's poll with the announcement, proven from the head it last saw.
+    pub(super) fn on_poll(&mut self, from: u32, poll: Unverified<Poll>) -> Result<(), Fault> {
+        let seen = poll.into_body().seen;
+        let (Some(round), Some((_, evidence))) = (&self.round, &self.epoch) else { return Ok(()) };
+        if !self.is_busy() || !(round.cohort.contains(&from) || round.panel.contains(&from)) {
+            return Ok(());
+        }
+        let manifest = &round.accepted.manifest;
+        let (head, eligible) = (manifest.head.size, round.accepted.epoch.record().eligible.size);
+        let proofs = (
+            self.registry.consistency(eligible, head),
+            self.registry.consistency(seen.min(head), seen.max(head)),
+            self.registry.inclusion(from, eligible),
+        );
+        let (Some(eligible_proof), Some(seen_proof), Some(own_proof)) = proofs else {
+            return Err(refused(FaultKind::InconsistentHead));
+        };
+        let announce = Announce {
+            manifest: (**manifest).clone(),
+            signature: round.signature,
+            evidence: evidence.clone(),
+            head_signature: round.head.signature,
+            eligible_proof,
+            seen_proof,
+            own_proof,
+        };
+        self.out.send_to(vec![from], wire::encode(manifest.round, &announce).into());
+        Ok(())
+    }
+
+    /// The id registered at an index.
+    pub(super) fn party(&self, index: u32) -> Result<PartyId, Fault> {
+        self.registry.id(index).ok_or(refused(FaultKind::NotRegistered))
+    }
+}

@@ -1,0 +1,318 @@
+//! Epochs and the ceremony behind their seed ([EPOCH-1], [DRAW-3]).
+//!
+//! ```text
+//! coordinator: record signed ──▶ parties: commitment signed ──▶ all logged ──▶ parties: reveal signed ──▶ seed
+//! ```
+//!
+//! The record fixes everything a draw depends on before the seed can be known. Each party reveals only
+//! after it has seen the complete list of commitments with its own in it; without every reveal there is
+//! no seed, and the next ceremony counts one restart.
+//!
+//! # Security
+//!
+//! The seed is unpredictable if one party's value is; the last to reveal can only withhold, which costs
+//! a restart (counted, capped by every party's policy).
+
+use quorate_crypto::hash::{Digest, FieldHasher, digest};
+use quorate_crypto::labels;
+use quorate_crypto::merkle;
+use quorate_crypto::sign::{PublicKey, Signature, SigningKey};
+use quorate_keys::{PartyId, entry_leaf, signed};
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
+
+use crate::draw::Draw;
+use crate::error::FaultKind;
+use crate::id::Head;
+use crate::wire;
+
+/// Most parties of a ceremony.
+pub const MAX_PARTIES: usize = 32;
+
+/// Where committees come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CommitteeSource {
+    /// A panel of this expected width is drawn every round.
+    Drawn {
+        /// Expected panel size.
+        width: u32,
+    },
+    /// These ids serve in every round; c is then a statement of trust.
+    Named(Vec<PartyId>),
+}
+
+/// What is fixed before the seed can be known ([EPOCH-1]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Deployment.
+    pub deployment: Digest,
+    /// Epoch number.
+    pub epoch: u64,
+    /// Eligible head E.
+    pub eligible: Head,
+    /// Parties of the ceremony.
+    pub parties: Vec<PartyId>,
+    /// Ceremonies of this epoch that were void.
+    pub restarts: u8,
+    /// Source of committees.
+    pub committee: CommitteeSource,
+    /// Expected size of the drawn cohort.
+    pub cohort_width: u32,
+    /// First round.
+    pub first_round: u64,
+    /// Number of rounds, T_max.
+    pub rounds: u32,
+}
+
+impl EpochRecord {
+    /// `H(epoch; body)`.
+    #[must_use]
+    pub fn hash(&self) -> Digest {
+        digest(labels::EPOCH, &[&wire::body(self)])
+    }
+
+    /// The digest the coordinator signs.
+    #[must_use]
+    pub fn signed_digest(&self) -> Digest {
+        signed(labels::EPOCH, &self.deployment, 0, &[&wire::body(self)])
+    }
+
+    /// Whether a round lies in the epoch.
+    #[must_use]
+    pub const fn contains(&self, round: u64) -> bool {
+        round >= self.first_round && round - self.first_round < self.rounds as u64
+    }
+
+    /// The record of the next attempt after a void ceremony.
+    #[must_use]
+    pub fn restarted(mut self) -> Self {
+        self.restarts = self.restarts.saturating_add(1);
+        self
+    }
+}
+
+/// A party's signed commitment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commitment {
+    /// The party.
+    pub id: PartyId,
+    /// `H(seed-commit; epoch hash, id, value, nonce)`.
+    pub commitment: Digest,
+    /// Over (epoch hash, id, commitment).
+    pub signature: Signature,
+}
+
+/// A party's signed reveal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reveal {
+    /// The party.
+    pub id: PartyId,
+    /// Its part of the seed.
+    pub value: [u8; 32],
+    /// Blinds the commitment.
+    pub nonce: [u8; 32],
+    /// Over (epoch hash, hash of all commitments, id, value, nonce).
+    pub signature: Signature,
+}
+
+fn commitment(epoch: &Digest, id: &PartyId, value: &[u8; 32], nonce: &[u8; 32]) -> Digest {
+    digest(labels::SEED_COMMIT, &[epoch.as_bytes(), &id.to_bytes(), value, nonce])
+}
+
+fn commit_digest(record: &EpochRecord, id: &PartyId, commitment: &Digest) -> Digest {
+    let (epoch, id) = (record.hash(), id.to_bytes());
+    let fields: [&[u8]; 3] = [epoch.as_bytes(), &id, commitment.as_bytes()];
+    signed(labels::SEED_COMMIT_SIGN, &record.deployment, 0, &fields)
+}
+
+fn list_hash(record: &EpochRecord, commitments: &[Commitment]) -> Digest {
+    let mut hasher = FieldHasher::new(labels::SEED_COMMIT);
+    hasher.field(record.hash().as_bytes());
+    for entry in commitments {
+        hasher.field(&entry.id.to_bytes()).field(entry.commitment.as_bytes());
+    }
+    hasher.finish()
+}
+
+fn reveal_digest(
+    record: &EpochRecord,
+    list: &Digest,
+    id: &PartyId,
+    value: &[u8; 32],
+    nonce: &[u8; 32],
+) -> Digest {
+    let (epoch, id) = (record.hash(), id.to_bytes());
+    let fields: [&[u8]; 5] = [epoch.as_bytes(), list.as_bytes(), &id, value, nonce];
+    signed(labels::SEED_REVEAL_SIGN, &record.deployment, 0, &fields)
+}
+
+/// One party of a ceremony between commitment and reveal. Wiped on drop; lives in memory only.
+pub struct CeremonyParty {
+    record: EpochRecord,
+    id: PartyId,
+    value: [u8; 32],
+    nonce: [u8; 32],
+    commitment: Digest,
+}
+
+impl Drop for CeremonyParty {
+    fn drop(&mut self) {
+        self.value.zeroize();
+        self.nonce.zeroize();
+    }
+}
+
+impl CeremonyParty {
+    /// Draws a value and commits to it ([DRAW-3]). Refuses a record that does not name this party.
+    pub fn commit<R: CryptoRng + ?Sized>(
+        record: EpochRecord,
+        id: PartyId,
+        key: &SigningKey,
+        rng: &mut R,
+    ) -> Result<(Self, Commitment), FaultKind> {
+        if !record.parties.contains(&id) || record.parties.len() > MAX_PARTIES {
+            return Err(FaultKind::BadEpoch);
+        }
+        let (mut value, mut nonce) = ([0; 32], [0; 32]);
+        rng.fill_bytes(&mut value);
+        rng.fill_bytes(&mut nonce);
+        let commitment = commitment(&record.hash(), &id, &value, &nonce);
+        let signature = key.sign(&commit_digest(&record, &id, &commitment));
+        let message = Commitment { id, commitment, signature };
+        Ok((Self { record, id, value, nonce, commitment }, message))
+    }
+
+    /// Reveals, once the complete list is seen with this party's own commitment in it.
+    pub fn reveal(self, commitments: &[Commitment], key: &SigningKey) -> Result<Reveal, FaultKind> {
+        let complete = commitments.len() == self.record.parties.len()
+            && commitments.iter().zip(&self.record.parties).all(|(entry, id)| entry.id == *id)
+            && commitments.iter().any(|entry| entry.id == self.id && entry.commitment == self.commitment);
+        if !complete {
+            return Err(FaultKind::BadSeed);
+        }
+        let list = list_hash(&self.record, commitments);
+        let signature = key.sign(&reveal_digest(&self.record, &list, &self.id, &self.value, &self.nonce));
+        Ok(Reveal { id: self.id, value: self.value, nonce: self.nonce, signature })
+    }
+}
+
+/// A ceremony party as others see it: key and place under E.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartyProof {
+    /// Public key.
+    pub key: PublicKey,
+    /// Inclusion proof under E.
+    pub proof: Vec<Digest>,
+}
+
+/// Everything a newcomer needs to check an epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochEvidence {
+    /// The record.
+    pub record: EpochRecord,
+    /// The coordinator's signature over it.
+    pub signature: Signature,
+    /// The parties, in the record's order.
+    pub parties: Vec<PartyProof>,
+    /// Their commitments, in the same order.
+    pub commitments: Vec<Commitment>,
+    /// Their reveals, in the same order.
+    pub reveals: Vec<Reveal>,
+}
+
+/// An epoch whose record, ceremony and seed were all verified. Only [`EpochEvidence::verify`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    hash: Digest,
+    record: EpochRecord,
+    seed: Digest,
+}
+
+impl Epoch {
+    /// Hash of the record.
+    #[must_use]
+    pub const fn hash(&self) -> &Digest {
+        &self.hash
+    }
+
+    /// The record.
+    #[must_use]
+    pub const fn record(&self) -> &EpochRecord {
+        &self.record
+    }
+
+    /// The seed.
+    #[must_use]
+    pub const fn seed(&self) -> &Digest {
+        &self.seed
+    }
+
+    /// The draw of one round.
+    #[must_use]
+    pub const fn draw(&self, round: u64) -> Draw {
+        Draw { deployment: self.record.deployment, seed: self.seed, round, size: self.record.eligible.size }
+    }
+}
+
+impl EpochEvidence {
+    /// Checks record, signatures, inclusion of every party under E, and that the reveals open the
+    /// commitments; derives the seed ([EPOCH-1], [DRAW-3]).
+    pub fn verify(&self, deployment: &Digest, coordinator: &PublicKey) -> Result<Epoch, FaultKind> {
+        let record = &self.record;
+        if record.deployment != *deployment {
+            return Err(FaultKind::WrongDeployment);
+        }
+        let count = record.parties.len();
+        let lengths = [self.parties.len(), self.commitments.len(), self.reveals.len()];
+        if count == 0 || count > MAX_PARTIES || record.rounds == 0 || lengths.iter().any(|&l| l != count) {
+            return Err(FaultKind::BadEpoch);
+        }
+        coordinator.verify(&record.signed_digest(), &self.signature).map_err(|_| FaultKind::BadEpoch)?;
+        let list = list_hash(record, &self.commitments);
+        for (at, id) in record.parties.iter().enumerate() {
+            if record.parties[..at].contains(id) {
+                return Err(FaultKind::BadEpoch);
+            }
+            self.verify_party(at, id, &list)?;
+        }
+        Ok(Epoch { hash: record.hash(), record: record.clone(), seed: self.seed() })
+    }
+
+    fn verify_party(&self, at: usize, id: &PartyId, list: &Digest) -> Result<(), FaultKind> {
+        let record = &self.record;
+        let (party, commit, reveal) = (&self.parties[at], &self.commitments[at], &self.reveals[at]);
+        let leaf = entry_leaf(&record.deployment, id.index, &party.key);
+        let head = &record.eligible;
+        let included = party.key.key_hash() == id.key_hash
+            && merkle::verify_inclusion(&head.root, head.size, u64::from(id.index), &leaf, &party.proof);
+        if !included {
+            return Err(FaultKind::NotRegistered);
+        }
+        let opens = commit.id == *id
+            && reveal.id == *id
+            && commit.commitment == commitment(&record.hash(), id, &reveal.value, &reveal.nonce);
+        if !opens {
+            return Err(FaultKind::BadSeed);
+        }
+        let fine = party.key.verify(&commit_digest(record, id, &commit.commitment), &commit.signature).is_ok()
+            && party
+                .key
+                .verify(&reveal_digest(record, list, id, &reveal.value, &reveal.nonce), &reveal.signature)
+                .is_ok();
+        if fine { Ok(()) } else { Err(FaultKind::BadSeed) }
+    }
+
+    /// `H(seed; epoch hash, all commitments, all values)`.
+    fn seed(&self) -> Digest {
+        let mut hasher = FieldHasher::new(labels::SEED);
+        hasher.field(self.record.hash().as_bytes());
+        for entry in &self.commitments {
+            hasher.field(entry.commitment.as_bytes());
+        }
+        for reveal in &self.reveals {
+            hasher.field(&reveal.value);
+        }
+        hasher.finish()
+    }
+}

@@ -1,0 +1,160 @@
+//! Contribute: quantise, mask, share, seal, sign, send once ([MASK-1], [MASK-4], [SHARE-1]); its twin is
+//! `coordinator/contribute.rs`.
+//!
+//! ```text
+//! update ──codec──▶ slots ──mask(s)──▶ vector ──┐
+//!                     s ──deal──▶ m plaintexts ──seal──▶ sealed ──tree──▶ header ──record──▶ signature
+//! ```
+
+use std::sync::Arc;
+
+use quorate_crypto::hash::{Digest, digest, vector_digest};
+use quorate_crypto::labels;
+use quorate_crypto::mask::{MaskError, MaskSecret};
+use quorate_crypto::merkle;
+use quorate_crypto::seal::{SealError, Sealer};
+use quorate_crypto::share::{DealError, Dealing, ShareContext, Sharing};
+use rand_core::CryptoRng;
+use thiserror::Error;
+
+use super::{Contributed, Participant, Ready, Stage};
+use crate::codec::{CodecError, Quantised};
+use crate::error::ApiMisuse;
+use crate::id::PartyId;
+use crate::params::DataPlane;
+use crate::record::ContributionRecord;
+use crate::roster::{VerifiedRoster, plain_session};
+use crate::statement::{Header, Statement};
+use crate::wire::{self, Contribution, Sealed};
+
+/// Why no contribution was made. Nothing has left the device.
+#[derive(Debug, Error)]
+pub enum ContributeError {
+    /// The update or weight is not usable.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// Not the time for it.
+    #[error(transparent)]
+    Misuse(#[from] ApiMisuse),
+    /// The data plane refused.
+    #[error(transparent)]
+    Mask(#[from] MaskError),
+    /// The key plane refused.
+    #[error(transparent)]
+    Deal(#[from] DealError),
+    /// A share could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// HPKE info of a sealed share ([SHARE-1]).
+#[must_use]
+pub fn share_info(sid: &Digest, sender: &PartyId, member: &PartyId, index: u16) -> Digest {
+    let fields: [&[u8]; 4] = [sid.as_bytes(), &sender.to_bytes(), &member.to_bytes(), &index.to_le_bytes()];
+    digest(labels::SHARE_INFO, &fields)
+}
+
+impl Participant {
+    /// Makes the one contribution of this round and queues it: the record first, then the upload.
+    ///
+    /// `update` has the manifest's d coordinates, `weight` is 1 … W. Errors leave everything as it was.
+    /// Returns how many coordinates were clipped.
+    pub fn contribute<R: CryptoRng + ?Sized>(
+        &mut self,
+        update: &[f32],
+        weight: u64,
+        rng: &mut R,
+    ) -> Result<usize, ContributeError> {
+        let ready = match &self.stage {
+            Stage::Ready(ready) => ready,
+            Stage::Contributed(_) => return Err(ApiMisuse::AlreadyContributed.into()),
+            _ => return Err(ApiMisuse::NoRound.into()),
+        };
+        let quantised = ready.accepted.plan.codec().quantise(update, weight, rng)?;
+        let clipped = quantised.clipped();
+        let (header, vector, shares) = match &ready.roster {
+            None => plain(ready, self.trust.id(), update, weight as u32),
+            Some(roster) => masked(ready, roster, self.trust.id(), &quantised, rng)?,
+        };
+        self.leave(header, vector, shares);
+        Ok(clipped)
+    }
+
+    /// Record, then signature, then upload.
+    fn leave(&mut self, header: Header, vector: Vec<u8>, shares: Vec<Sealed>) {
+        let Stage::Ready(ready) = std::mem::replace(&mut self.stage, Stage::Idle) else { return };
+        let accepted = ready.accepted;
+        let record = ContributionRecord { round: accepted.manifest.round, sid: header.sid, hdr: header.hdr() };
+        let permit = self.out.persist(record);
+        let signature = header.sign(&accepted.context(), self.trust.identity(), permit);
+        let frame: Arc<[u8]> =
+            wire::encode(accepted.manifest.round, &Contribution { header, signature, shares }).into();
+        let vector: Arc<[u8]> = vector.into();
+        self.out.upload(Arc::clone(&frame), Arc::clone(&vector));
+        self.last = Some(record);
+        self.stage = Stage::Contributed(Box::new(Contributed { accepted, record, bytes: Some((frame, vector)) }));
+    }
+}
+
+/// Mode plain: floats and a weight in the clear.
+fn plain(ready: &Ready, id: &PartyId, update: &[f32], weight: u32) -> (Header, Vec<u8>, Vec<Sealed>) {
+    let mut vector = Vec::with_capacity(update.len() * 4 + 4);
+    vector.extend_from_slice(&weight.to_le_bytes());
+    update.iter().for_each(|x| vector.extend_from_slice(&x.to_le_bytes()));
+    let header = Header {
+        sid: plain_session(&ready.accepted.mh),
+        sender: *id,
+        vector: vector_digest(&vector),
+        shares: merkle::root(&[]),
+    };
+    (header, vector, Vec::new())
+}
+
+fn masked<R: CryptoRng + ?Sized>(
+    ready: &Ready,
+    roster: &VerifiedRoster,
+    id: &PartyId,
+    quantised: &Quantised,
+    rng: &mut R,
+) -> Result<(Header, Vec<u8>, Vec<Sealed>), ContributeError> {
+    let plan = &ready.accepted.plan;
+    let sharing = plan.sharing().ok_or(ApiMisuse::NoRound)?;
+    let context = ShareContext { sid: *roster.sid(), sender: id.to_bytes() };
+    let slots = quantised.slots();
+    let (vector, vector_hash, dealing) = match plan.data() {
+        DataPlane::Masked(packing) => {
+            let secret = MaskSecret::sample(packing.suite(), rng);
+            let (vector, spent) = secret.mask(packing, plan.matrix(packing), slots, rng)?;
+            let hash = vector_digest(&vector);
+            (vector, hash, sharing.deal(spent, &context, rng)?)
+        }
+        DataPlane::Direct => {
+            (Vec::new(), digest(labels::DIRECT_VECTOR, &[]), sharing.deal_slots(slots, &context, rng)?)
+        }
+        DataPlane::Plain => return Err(ApiMisuse::NoRound.into()),
+    };
+    let shares = seal(ready, roster, id, &dealing, sharing, rng)?;
+    let leaves: Vec<Digest> = (1..).zip(&shares).map(|(index, sealed)| sealed.leaf(index)).collect();
+    let header =
+        Header { sid: *roster.sid(), sender: *id, vector: vector_hash, shares: merkle::root(&leaves) };
+    Ok((header, vector, shares))
+}
+
+/// Seals every member's share ([SHARE-1], [SEAL-1]).
+fn seal<R: CryptoRng + ?Sized>(
+    ready: &Ready,
+    roster: &VerifiedRoster,
+    id: &PartyId,
+    dealing: &Dealing,
+    sharing: &Sharing,
+    rng: &mut R,
+) -> Result<Vec<Sealed>, ContributeError> {
+    let mut sealer = Sealer::new(ready.accepted.manifest.seal, rng);
+    let mut shares = Vec::with_capacity(sharing.members());
+    for (index, member) in (1..).zip(roster.members()) {
+        let info = share_info(roster.sid(), id, &member.id, index);
+        let sealed = sealer.seal(&member.key, info.as_bytes(), dealing.plaintext(index), rng)?;
+        shares.push(Sealed { enc: sealed.enc, ct: sealed.ciphertext });
+    }
+    Ok(shares)
+}

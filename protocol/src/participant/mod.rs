@@ -1,0 +1,185 @@
+//! The participant: one contribution a round, and nothing else.
+//!
+//! ```text
+//! Idle ──Announce──▶ Training ──Roster──▶ Ready ──contribute──▶ Contributed ──Result──▶ Idle
+//!   ▲                   │ (plain mode: straight to Ready)                    │
+//!   └───── a manifest with a higher round replaces whatever is there ◀──────┘
+//! ```
+//!
+//! The caller trains on [`ParticipantEvent::Train`], asks for the roster when it is done
+//! ([`Participant::trained`]), and hands the update over on [`ParticipantEvent::Ready`]. It may vanish as
+//! soon as the upload is through.
+//!
+//! # Security
+//!
+//! `s`, noise and coins live only inside [`Participant::contribute`] ([MASK-1]). A restored participant
+//! without the bytes of a contribution is silent in that round ([MASK-4]).
+
+mod announce;
+mod contribute;
+mod convene;
+mod result;
+
+use std::sync::Arc;
+
+use rand_core::CryptoRng;
+
+pub use contribute::{ContributeError, share_info};
+
+use crate::announce::{Accepted, Equivocation, Membership, Trust};
+use crate::error::{ApiMisuse, DecodeError, Fault, FaultKind};
+use crate::id::PartyId;
+use crate::outbox::{Outbox, Output};
+use crate::params::PlanCache;
+use crate::record::{ContributionRecord, ParticipantRecord};
+use crate::roster::VerifiedRoster;
+use crate::snapshot::ParticipantSnapshot;
+use crate::wire::{self, Message as _, Poll};
+
+/// What an application may want to know.
+#[derive(Debug)]
+pub enum ParticipantEvent {
+    /// Train on the manifest's model; then call [`Participant::trained`].
+    Train {
+        /// The round.
+        round: u64,
+    },
+    /// The roster is verified: [`Participant::contribute`] may be called.
+    Ready {
+        /// The round.
+        round: u64,
+    },
+    /// The round was opened with this contribution in it.
+    Counted {
+        /// The round.
+        round: u64,
+    },
+    /// The round was opened without this contribution.
+    LeftOut {
+        /// The round.
+        round: u64,
+    },
+    /// The coordinator signed two manifests for one round.
+    Equivocation(Box<Equivocation>),
+}
+
+type Out = Outbox<ParticipantRecord, ParticipantEvent>;
+
+enum Stage {
+    Idle,
+    Training(Box<Accepted>),
+    Ready(Box<Ready>),
+    Contributed(Box<Contributed>),
+}
+
+/// Manifest and roster are accepted; nothing has left yet.
+struct Ready {
+    accepted: Accepted,
+    roster: Option<VerifiedRoster>,
+}
+
+/// The contribution of a round, kept for identical retries until it is acknowledged.
+struct Contributed {
+    accepted: Accepted,
+    record: ContributionRecord,
+    bytes: Option<(Arc<[u8]>, Arc<[u8]>)>,
+}
+
+/// A participant.
+pub struct Participant {
+    trust: Trust,
+    stage: Stage,
+    last: Option<ContributionRecord>,
+    out: Out,
+}
+
+impl Participant {
+    /// A participant that has taken part in nothing yet.
+    #[must_use]
+    pub fn new(membership: Membership, plans: Arc<PlanCache>) -> Self {
+        Self { trust: Trust::new(membership, plans), stage: Stage::Idle, last: None, out: Out::default() }
+    }
+
+    /// This party.
+    #[must_use]
+    pub const fn id(&self) -> &PartyId {
+        self.trust.id()
+    }
+
+    /// The manifest it is acting on, while it is.
+    #[must_use]
+    pub fn current(&self) -> Option<&Accepted> {
+        match &self.stage {
+            Stage::Idle => None,
+            Stage::Training(accepted) => Some(accepted),
+            Stage::Ready(ready) => Some(&ready.accepted),
+            Stage::Contributed(contributed) => Some(&contributed.accepted),
+        }
+    }
+
+    /// Asks the coordinator whether there is a round.
+    pub fn poll_round(&mut self) {
+        let seen = self.trust.head().size;
+        self.out.send(wire::encode(0, &Poll { seen }));
+    }
+
+    /// Takes one frame from the coordinator.
+    pub fn handle<R: CryptoRng + ?Sized>(&mut self, frame: &[u8], rng: &mut R) -> Result<(), Fault> {
+        let decoded = |error: DecodeError| Fault::deliverer(FaultKind::Decode(error));
+        let (kind, ..) = wire::split(frame).map_err(decoded)?;
+        match kind {
+            wire::Announce::TYPE => self.on_announce(wire::decode(frame).map_err(decoded)?),
+            wire::Roster::TYPE => self.on_roster(wire::decode(frame).map_err(decoded)?, rng),
+            wire::ResultNotice::TYPE => self.on_result(wire::decode(frame).map_err(decoded)?),
+            other => Err(decoded(DecodeError::Unexpected(other))),
+        }
+    }
+
+    /// The next thing to do; perform outputs strictly in order.
+    pub fn poll_output(&mut self) -> Option<Output<ParticipantRecord, ParticipantEvent>> {
+        self.out.poll()
+    }
+
+    /// Sends the identical bytes of this round's contribution again ([MASK-4]).
+    pub fn retry(&mut self) -> Result<(), ApiMisuse> {
+        let Stage::Contributed(contributed) = &self.stage else { return Err(ApiMisuse::NoRound) };
+        let (frame, vector) = contributed.bytes.clone().ok_or(ApiMisuse::NoRound)?;
+        self.out.upload(frame, vector);
+        Ok(())
+    }
+
+    /// The coordinator has the contribution: its bytes need not be kept any longer.
+    pub fn acknowledged(&mut self) {
+        if let Stage::Contributed(contributed) = &mut self.stage {
+            contributed.bytes = None;
+        }
+    }
+
+    /// What has to survive a restart, besides the records.
+    #[must_use]
+    pub fn snapshot(&self) -> ParticipantSnapshot {
+        ParticipantSnapshot::new(*self.trust.head(), *self.trust.acted(), self.last)
+    }
+
+    /// Puts a stored participant back together: snapshot first, then every later record. It is silent in
+    /// the round it was in.
+    #[must_use]
+    pub fn restore(
+        membership: Membership,
+        plans: Arc<PlanCache>,
+        snapshot: &ParticipantSnapshot,
+        records: &[ParticipantRecord],
+    ) -> Self {
+        let mut participant = Self::new(membership, plans);
+        let (head, acted, last) = snapshot.parts();
+        participant.trust.restore(head, acted);
+        participant.last = last;
+        for record in records {
+            match record {
+                ParticipantRecord::Manifest(record) => participant.trust.restore(head, *record),
+                ParticipantRecord::Contribution(record) => participant.last = Some(*record),
+            }
+        }
+        participant
+    }
+}

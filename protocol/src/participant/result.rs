@@ -1,0 +1,41 @@
+//! Result, the participant's side: is my leaf in the opened set? ([RES-1]); its twin is
+//! `coordinator/result.rs`.
+
+use quorate_crypto::merkle;
+
+use super::{Participant, ParticipantEvent, Stage};
+use crate::error::{Fault, FaultKind};
+use crate::statement::Statement;
+use crate::wire::{Place, ResultNotice, Unverified, set_leaf};
+
+impl Participant {
+    pub(super) fn on_result(&mut self, notice: Unverified<ResultNotice>) -> Result<(), Fault> {
+        let Stage::Contributed(contributed) = &self.stage else {
+            return Err(Fault::coordinator(FaultKind::OutOfTurn));
+        };
+        let (context, record) = (contributed.accepted.context(), &contributed.record);
+        let notice = notice.into_body();
+        let set = notice.statement.set;
+        if set.sid != record.sid {
+            return Err(Fault::coordinator(FaultKind::WrongSession));
+        }
+        notice
+            .statement
+            .verify(&context, self.trust.coordinator(), &notice.signature)
+            .map_err(Fault::coordinator)?;
+        let event = match &notice.place {
+            Place::LeftOut => ParticipantEvent::LeftOut { round: record.round },
+            Place::Counted { position, proof } => {
+                let leaf = set_leaf(&record.sid, self.trust.id(), &record.hdr);
+                let place = u64::from(*position);
+                if !merkle::verify_inclusion(&set.root, u64::from(set.size), place, &leaf, proof) {
+                    return Err(Fault::coordinator(FaultKind::BadResult));
+                }
+                ParticipantEvent::Counted { round: record.round }
+            }
+        };
+        self.out.event(event);
+        self.stage = Stage::Idle;
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! What must be durable before a message leaves: the column "durable" of PROTOCOL.md §3 as types.
+//!
+//! Each record is small. A driver appends it to stable storage and only then performs the next
+//! output; at start it hands the newest snapshot and all later records back to the machine.
+
+use quorate_crypto::hash::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::id::SetId;
+
+/// Coordinator: this round number is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundRecord {
+    /// The round.
+    pub round: u64,
+    /// Manifest hash.
+    pub mh: Digest,
+}
+
+/// Participant or member: the manifest this party acts on in this round ([ANN-1], [ROST-1]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestRecord {
+    /// The round.
+    pub round: u64,
+    /// Manifest hash.
+    pub mh: Digest,
+}
+
+/// Member: before a round key leaves ([OPEN-3]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundKeyRecord {
+    /// The round.
+    pub round: u64,
+    /// Manifest hash.
+    pub mh: Digest,
+    /// SHA-256 of the public round key.
+    pub key: Digest,
+}
+
+/// Participant: before the first byte of a contribution leaves ([MASK-4]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContributionRecord {
+    /// The round.
+    pub round: u64,
+    /// Session.
+    pub sid: Digest,
+    /// Header hash.
+    pub hdr: Digest,
+}
+
+/// Coordinator: before Close leaves, the one set of the round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloseRecord {
+    /// The round.
+    pub round: u64,
+    /// The set.
+    pub set: SetId,
+}
+
+/// Member: before its lock leaves ([OPEN-1]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockRecord {
+    /// The round.
+    pub round: u64,
+    /// The set.
+    pub set: SetId,
+}
+
+/// Coordinator: before a result leaves, its transcript entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultRecord {
+    /// The entry.
+    pub entry: crate::transcript::Entry,
+}
+
+/// A record of a participant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ParticipantRecord {
+    /// A manifest was accepted.
+    Manifest(ManifestRecord),
+    /// A contribution is about to leave.
+    Contribution(ContributionRecord),
+}
+
+/// A record of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemberRecord {
+    /// A round key is about to leave.
+    RoundKey(RoundKeyRecord),
+    /// A lock is about to leave.
+    Lock(LockRecord),
+}
+
+/// A record of the coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CoordinatorRecord {
+    /// A manifest is about to leave.
+    Round(RoundRecord),
+    /// A closed set is about to leave.
+    Close(CloseRecord),
+    /// The round has ended, one way or the other.
+    Result(ResultRecord),
+}
+
+macro_rules! into_record {
+    ($($record:ident => $kind:ident::$variant:ident,)*) => {
+        $(impl From<$record> for $kind {
+            fn from(record: $record) -> Self {
+                Self::$variant(record)
+            }
+        })*
+    };
+}
+
+into_record! {
+    ManifestRecord => ParticipantRecord::Manifest,
+    ContributionRecord => ParticipantRecord::Contribution,
+    RoundKeyRecord => MemberRecord::RoundKey,
+    LockRecord => MemberRecord::Lock,
+    RoundRecord => CoordinatorRecord::Round,
+    CloseRecord => CoordinatorRecord::Close,
+    ResultRecord => CoordinatorRecord::Result,
+}

@@ -1,0 +1,32 @@
+//! Largest body of each message type, checked before anything is parsed ([WIRE-1]).
+//!
+//! postcard reserves at most what the input can still hold, so these limits bound memory too. The
+//! figures leave room for m = 128, n = 10,000 and X-Wing keys, not more.
+
+/// Most bytes of a body of this type; `None` for types nobody defined.
+#[must_use]
+pub const fn limit(kind: u8) -> Option<usize> {
+    const KIB: usize = 1024;
+    Some(match kind {
+        // Enrolment and ceremony.
+        1 | 2 => 16 * KIB,
+        3..=6 => 64 * KIB,
+        // Announce: manifest, epoch evidence with up to 32 parties, proofs.
+        7 => 128 * KIB,
+        8 => 2 * KIB,
+        // Roster: 128 × (key, X-Wing round key, signature, 32-step proof).
+        9 => 512 * KIB,
+        // Contribution: 128 sealed shares of up to 36 kB (direct, ρ = 1).
+        10 => 8 * KIB * KIB,
+        // Relay: one batch.
+        11 => 8 * KIB * KIB,
+        12 => 1024 * KIB,
+        13 => 512 * KIB,
+        14 => KIB,
+        15 => 32 * KIB,
+        16 => 64 * KIB,
+        17 => 4 * KIB,
+        18 | 19 => 16,
+        _ => return None,
+    })
+}

@@ -1,0 +1,301 @@
+//! The messages of a round as they travel (docs/WIRE.md). Nothing here is trusted.
+
+use quorate_crypto::hash::{Digest, digest};
+use quorate_crypto::labels;
+use quorate_crypto::merkle;
+use quorate_crypto::sign::{PublicKey, Signature};
+use serde::{Deserialize, Serialize};
+
+use super::Message;
+use crate::epoch::EpochEvidence;
+use crate::id::{PartyId, SetId};
+use crate::manifest::Manifest;
+use crate::statement::{Header, ResultStatement};
+
+macro_rules! messages {
+    ($($name:ident = $kind:literal,)*) => {
+        $(impl Message for $name {
+            const TYPE: u8 = $kind;
+        })*
+    };
+}
+
+messages! {
+    Announce = 7,
+    RoundKey = 8,
+    Roster = 9,
+    Contribution = 10,
+    Relay = 11,
+    CheckBatch = 12,
+    Close = 13,
+    Lock = 14,
+    Locks = 15,
+    Answer = 16,
+    ResultNotice = 17,
+    RosterRequest = 18,
+    Poll = 19,
+}
+
+/// Party → coordinator: is there a round for me?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Poll {
+    /// Size of the last registry head this party saw.
+    pub seen: u64,
+}
+
+/// Coordinator → party: a round begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Announce {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Over the manifest.
+    pub signature: Signature,
+    /// The epoch it lies in.
+    pub evidence: EpochEvidence,
+    /// Over the manifest's head.
+    pub head_signature: Signature,
+    /// E is a prefix of the manifest's head.
+    pub eligible_proof: Vec<Digest>,
+    /// Consistency of the last head the recipient saw (its [`Poll`] told which) with the manifest's.
+    pub seen_proof: Vec<Digest>,
+    /// The recipient's own entry under E.
+    pub own_proof: Vec<Digest>,
+}
+
+/// Member → coordinator: round key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundKey {
+    /// Manifest hash.
+    pub mh: Digest,
+    /// The member.
+    pub id: PartyId,
+    /// Public round key, as long as the manifest's sealing suite says.
+    pub key: Vec<u8>,
+    /// Over the above.
+    pub signature: Signature,
+}
+
+/// One member on the roster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RosterEntry {
+    /// Registry index.
+    pub index: u32,
+    /// Identity key.
+    pub identity: PublicKey,
+    /// Inclusion under E.
+    pub proof: Vec<Digest>,
+    /// Public round key.
+    pub key: Vec<u8>,
+    /// The member's signature over its round key.
+    pub signature: Signature,
+}
+
+/// Coordinator → everybody: the committee of the round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Roster {
+    /// Members in draw order.
+    pub members: Vec<RosterEntry>,
+    /// The coordinator's signature over the roster hash.
+    pub signature: Signature,
+}
+
+/// Participant → coordinator: the roster, please.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RosterRequest {}
+
+/// A share sealed to one member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// Encapsulated key.
+    pub enc: Vec<u8>,
+    /// Ciphertext.
+    pub ct: Vec<u8>,
+}
+
+impl Sealed {
+    /// Leaf of the share tree ([DEAL-2]).
+    #[must_use]
+    pub fn leaf(&self, index: u16) -> Digest {
+        let mut data = Vec::with_capacity(8 + self.enc.len() + self.ct.len());
+        data.extend_from_slice(&index.to_le_bytes());
+        data.extend_from_slice(&(self.enc.len() as u16).to_le_bytes());
+        data.extend_from_slice(&self.enc);
+        data.extend_from_slice(&(self.ct.len() as u32).to_le_bytes());
+        data.extend_from_slice(&self.ct);
+        merkle::leaf_hash(&data)
+    }
+}
+
+/// Participant → coordinator: header and sealed shares; the vector travels beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contribution {
+    /// Header.
+    pub header: Header,
+    /// Over the header.
+    pub signature: Signature,
+    /// m sealed shares, in roster order; none in plain mode.
+    pub shares: Vec<Sealed>,
+}
+
+/// One contribution as a member sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RelayItem {
+    /// Header.
+    pub header: Header,
+    /// The sender's signature over it.
+    pub signature: Signature,
+    /// The sender's identity key.
+    pub identity: PublicKey,
+    /// Inclusion of the sender under E.
+    pub proof: Vec<Digest>,
+    /// Path from the share's leaf to the header's share root.
+    pub path: Vec<Digest>,
+    /// The share sealed to this member.
+    pub sealed: Sealed,
+}
+
+/// Coordinator → member: a batch of contributions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Relay {
+    /// The batch.
+    pub items: Vec<RelayItem>,
+}
+
+/// Why a member complains about a share that came under a valid header and path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Complaint {
+    /// The sealed share does not open.
+    Sealed,
+    /// The share opened but is not a share.
+    Malformed,
+}
+
+/// What a member publishes about one contribution ([CHK-1], [CHK-2]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckValue {
+    /// K field elements, bit-packed.
+    Values(Vec<u8>),
+    /// A complaint.
+    Complaint(Complaint),
+}
+
+/// One entry of a check batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckEntry {
+    /// Registry index of the sender.
+    pub sender: u32,
+    /// Header hash.
+    pub hdr: Digest,
+    /// Values or complaint.
+    pub value: CheckValue,
+}
+
+impl CheckEntry {
+    /// Leaf hash of this entry.
+    #[must_use]
+    pub fn leaf(&self) -> Digest {
+        let (kind, bytes): (u8, &[u8]) = match &self.value {
+            CheckValue::Values(bytes) => (0, bytes),
+            CheckValue::Complaint(Complaint::Sealed) => (1, &[]),
+            CheckValue::Complaint(Complaint::Malformed) => (2, &[]),
+        };
+        let fields: [&[u8]; 4] = [&self.sender.to_le_bytes(), self.hdr.as_bytes(), &[kind], bytes];
+        merkle::leaf_hash(digest(labels::CHECK_ENTRY, &fields).as_bytes())
+    }
+}
+
+/// Member → coordinator: check values of a batch, one signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckBatch {
+    /// Session.
+    pub sid: Digest,
+    /// Index of the member on the roster, 1 … m.
+    pub member: u16,
+    /// Entries.
+    pub entries: Vec<CheckEntry>,
+    /// Over (sid, root of entries).
+    pub signature: Signature,
+}
+
+/// One leaf of the set D.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaf {
+    /// Registry index of the sender.
+    pub sender: u32,
+    /// Header hash.
+    pub hdr: Digest,
+}
+
+/// Coordinator → member: the set D.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Close {
+    /// The set.
+    pub set: SetId,
+    /// All leaves.
+    pub leaves: Vec<Leaf>,
+    /// The coordinator's signature over the set.
+    pub signature: Signature,
+}
+
+/// Member → coordinator: a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    /// The set.
+    pub set: SetId,
+    /// Index of the member on the roster, 1 … m.
+    pub member: u16,
+    /// Over the set.
+    pub signature: Signature,
+}
+
+/// Coordinator → member: Q locks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Locks {
+    /// The locks.
+    pub locks: Vec<Lock>,
+}
+
+/// Member → coordinator: Σ shares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The set.
+    pub set: SetId,
+    /// Index of the member on the roster, 1 … m.
+    pub member: u16,
+    /// Σ shares, bit-packed.
+    pub shares: Vec<u8>,
+    /// Over all of it.
+    pub signature: Signature,
+}
+
+/// Where a contribution ended up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// In the set, at this position.
+    Counted {
+        /// Position among the leaves.
+        position: u32,
+        /// Inclusion under the set's root.
+        proof: Vec<Digest>,
+    },
+    /// Not in the set.
+    LeftOut,
+}
+
+/// Coordinator → contributor: how the round ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultNotice {
+    /// What is signed.
+    pub statement: ResultStatement,
+    /// The coordinator's signature.
+    pub signature: Signature,
+    /// The recipient's place.
+    pub place: Place,
+}
+
+/// `H(set-leaf; sid, id, hdr)` as a leaf of the set's tree ([OPEN-2]).
+#[must_use]
+pub fn set_leaf(sid: &Digest, id: &PartyId, hdr: &Digest) -> Digest {
+    let data = digest(labels::SET_LEAF, &[sid.as_bytes(), &id.to_bytes(), hdr.as_bytes()]);
+    merkle::leaf_hash(data.as_bytes())
+}

@@ -1,0 +1,107 @@
+//! Frames: a header by hand, a body in postcard, every length bounded first ([WIRE-1] … [WIRE-3]).
+//!
+//! ```text
+//! version u8 = 1 │ type u8 │ round u64le │ body (postcard, canonical, nothing after it)
+//! ```
+//!
+//! [`decode`] gives [`Unverified`] values only. What is inside can be reached by verifying it, and each
+//! message's `verify` names what has to be known to do so.
+
+mod limits;
+mod messages;
+
+pub use limits::limit;
+pub use messages::{
+    Announce, Answer, CheckBatch, CheckEntry, CheckValue, Close, Complaint, Contribution, Leaf, Lock, Locks, Place,
+    Poll, Relay, RelayItem, ResultNotice, Roster, RosterEntry, RosterRequest, RoundKey, Sealed, set_leaf,
+};
+
+use postcard::{from_bytes, to_allocvec};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::DecodeError;
+use crate::manifest::VERSION;
+
+/// Bytes of a frame header.
+pub const HEADER: usize = 10;
+
+/// A message that has its own type number.
+pub trait Message: Serialize + DeserializeOwned {
+    /// Type number in the frame header.
+    const TYPE: u8;
+}
+
+/// Something decoded but not verified. The only way on is `verify`.
+#[derive(Debug)]
+pub struct Unverified<T> {
+    round: u64,
+    body: T,
+}
+
+impl<T> Unverified<T> {
+    /// The round the frame claims.
+    #[must_use]
+    pub const fn round(&self) -> u64 {
+        self.round
+    }
+
+    /// For the `verify` functions of this crate only.
+    pub(crate) fn into_body(self) -> T {
+        self.body
+    }
+
+    /// For the `verify` functions of this crate only.
+    pub(crate) const fn body(&self) -> &T {
+        &self.body
+    }
+}
+
+/// The canonical body of a value: postcard.
+#[must_use]
+pub fn body<T: Serialize>(value: &T) -> Vec<u8> {
+    to_allocvec(value).expect("protocol values have known lengths and serialise")
+}
+
+/// Encodes a frame.
+#[must_use]
+pub fn encode<T: Message>(round: u64, message: &T) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(256);
+    frame.extend_from_slice(&[VERSION, T::TYPE]);
+    frame.extend_from_slice(&round.to_le_bytes());
+    frame.extend_from_slice(&body(message));
+    frame
+}
+
+/// Version, type, round and body of a frame, its length checked against the type's limit ([WIRE-1]).
+pub fn split(frame: &[u8]) -> Result<(u8, u64, &[u8]), DecodeError> {
+    let Some((header, body)) = frame.split_first_chunk::<HEADER>() else {
+        return Err(DecodeError::Short);
+    };
+    let [version, kind, round @ ..] = *header;
+    if version != VERSION {
+        return Err(DecodeError::Version(version));
+    }
+    let limit = limit(kind).ok_or(DecodeError::UnknownType(kind))?;
+    if body.len() > limit {
+        return Err(DecodeError::TooLong { got: body.len(), limit });
+    }
+    Ok((kind, u64::from_le_bytes(round), body))
+}
+
+/// Decodes a frame of one expected type ([WIRE-2]): canonical, complete, nothing left over.
+pub fn decode<T: Message>(frame: &[u8]) -> Result<Unverified<T>, DecodeError> {
+    let (kind, round, bytes) = split(frame)?;
+    if kind != T::TYPE {
+        return Err(DecodeError::Unexpected(kind));
+    }
+    let body = decode_body(bytes)?;
+    Ok(Unverified { round, body })
+}
+
+/// Decodes a canonical body.
+pub fn decode_body<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let value: T = from_bytes(bytes).map_err(|_| DecodeError::Body)?;
+    // postcard accepts over-long integers and trailing bytes; the encoding of a value is unique here.
+    if body(&value) == bytes { Ok(value) } else { Err(DecodeError::NonCanonical) }
+}
