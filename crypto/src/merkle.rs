@@ -18,7 +18,8 @@
 //!
 //! The verifiers take everything from the peer but the root and bound their work by the proof's length;
 //! the caller bounds that length ([`MAX_PROOF`]). A leaf and a node can't be confused (0x00, 0x01), as long as
-//! leaves are made with [`leaf_hash`]. Index and size are part of what is proved: a proof holds for one position.
+//! leaves are made with [`leaf_hash`]. A proof holds for one index, given the size: a root alone does not fix the
+//! size of its tree, so the size must come from where the root comes from (a signed head, a signed close).
 
 use crate::hash::{Digest, sha256};
 
@@ -399,6 +400,8 @@ mod tests {
                 assert!(proof.len() <= MAX_PROOF);
                 if old < new {
                     assert!(!verify_consistency(new as u64, &b, old as u64, &a, &proof));
+                    let doubled = 2 * new as u64 + 1; // needs a longer proof than this one
+                    assert!(old == 0 || !verify_consistency(old as u64, &a, doubled, &b, &proof));
                     assert_eq!(log.consistency(new, old), None);
                 }
             }
