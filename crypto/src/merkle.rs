@@ -16,8 +16,8 @@
 //!
 //! # Security
 //!
-//! The verifiers take everything from the peer but the root and bound their work by the proof's length;
-//! the caller bounds that length ([`MAX_PROOF`]). A leaf and a node can't be confused (0x00, 0x01), as long as
+//! The verifiers take proofs from peers and stop after at most 64 hashes, however long the proof; decoders bound
+//! its length by [`MAX_PROOF`]. A leaf and a node can't be confused (0x00, 0x01), as long as
 //! leaves are made with [`leaf_hash`]. A proof holds for one index, given the size: a root alone does not fix the
 //! size of its tree, so the size must come from where the root comes from (a signed head, a signed close).
 

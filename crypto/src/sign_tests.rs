@@ -138,6 +138,9 @@ fn sig_1_torsion_in_key_or_nonce_changes_nothing() {
         assert_eq!(key.verify(&message(0), &signature), Ok(()), "{a} {r}");
         let item = SignedItem { key: &key, message: message(0), signature };
         assert_eq!(verify_batch(&[item; 3], &mut rng(0)), Ok(()), "{a} {r}");
+        // Already the batch equation holds, not only the singles after it.
+        let equation = Equation::new(&key, message(0).as_bytes(), &signature).unwrap();
+        assert!(holds(&[(0, &key, equation)], &mut rng(0)), "{a} {r}");
     }
 }
 
