@@ -119,14 +119,14 @@ pub struct SplitView {
 }
 
 /// Why a head is refused ([REG-3]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum HeadError {
     /// One size, two roots: a fork, whatever proof there might be.
     #[error("split view: two roots for {} registry entries", .0.kept.head.size)]
-    Fork(SplitView),
+    Fork(Box<SplitView>),
     /// No valid proof that the longer log extends the shorter one.
     #[error("split view: heads of {} and {} entries not shown consistent", .0.kept.head.size, .0.shown.head.size)]
-    Unproven(SplitView),
+    Unproven(Box<SplitView>),
 }
 
 impl HeadError {
@@ -189,10 +189,10 @@ impl HeadWatch {
             self.kept = Some(shown);
             return Ok(Observed::First);
         };
-        let evidence = SplitView { kept, shown };
+        let evidence = || Box::new(SplitView { kept, shown });
         if shown.head.size == kept.head.size {
             if shown.head.root != kept.head.root {
-                return Err(HeadError::Fork(evidence));
+                return Err(HeadError::Fork(evidence()));
             }
             self.kept = Some(if kept.signature.is_some() { kept } else { shown });
             return Ok(Observed::Same);
@@ -200,7 +200,7 @@ impl HeadWatch {
         let newer = shown.head.size > kept.head.size;
         let (longer, shorter) = if newer { (&shown, &kept) } else { (&kept, &shown) };
         if !longer.head.extends(&shorter.head, proof) {
-            return Err(HeadError::Unproven(evidence));
+            return Err(HeadError::Unproven(evidence()));
         }
         if newer {
             self.kept = Some(shown);
