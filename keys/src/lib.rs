@@ -1,1 +1,34 @@
-//! Under construction in this commit.
+//! Identities and the registry of Quorate (PROTOCOL.md §2).
+//!
+//! | module | what it holds | rules |
+//! | --- | --- | --- |
+//! | [`deployment`] | deployment id; the digest every signature covers | [SIG-1] |
+//! | [`identity`] | a party's id and key | [ID-1] |
+//! | [`enrol`] | one-time tokens, proof of possession | [REG-2] |
+//! | [`registry`] | the append-only log of keys, its audit | [REG-1] |
+//! | [`head`] | signed heads and the watch for split views | [REG-3] |
+//!
+//! ```text
+//! operator ── token ──▶ party            Registry            HeadWatch (every party)
+//!                         │ key, token, proof │                     │
+//!                         └──────────────────▶│── SignedHead ──────▶│ extends or precedes the last one,
+//!                           index, inclusion ◀┘    + consistency    │ or there is evidence
+//! ```
+//!
+//! # Security
+//!
+//! Not audited. The registry is run by the coordinator and not trusted: parties check inclusion under a head,
+//! heads against each other, and anybody may [audit](registry::Registry::audit) the whole list. Nothing here can
+//! tell one human from another: that a token goes to one party is up to the operator.
+
+pub mod deployment;
+pub mod enrol;
+pub mod head;
+pub mod identity;
+pub mod registry;
+
+pub use deployment::{DeploymentId, signed};
+pub use enrol::{EnrolError, EnrolmentRequest, EnrolmentToken, TokenBook, TokenError};
+pub use head::{Head, HeadError, HeadWatch, KnownHead, Observed, SignedHead, SplitView};
+pub use identity::{Identity, IdentityError, PartyId};
+pub use registry::{AuditError, Registry, RegistryError};
