@@ -1,1 +1,80 @@
-fn main() {}
+//! Every check of Quorate as one command: `cargo xtask ci`.
+//!
+//! | command | what it checks |
+//! | --- | --- |
+//! | `ci [--quick]` | everything below, after format, clippy, tests and documentation |
+//! | `layering` | the directions between crates, who may name which library, the lock file |
+//! | `sizes` | length of files and functions |
+//! | `spec-ids [--report]` | rule ids of `docs/PROTOCOL.md` against code and tests |
+//! | `vectors [--check]` | writes, or compares, the known answers of the independent Python program |
+//! | `links` | relative links of the documents |
+//! | `machine-paths` | no path of somebody's machine and no registry host in the repository |
+//! | `seeded-secrets` | no way from a seed to a real secret in what is released |
+//!
+//! The checks read a [`tree::Tree`], a picture of the repository in memory, so every one has a test
+//! that plants a fault and sees it found.
+
+mod ci;
+mod layering;
+mod links;
+mod lockfile;
+mod paths;
+mod rust_text;
+mod secrets;
+mod sizes;
+mod spec_ids;
+mod tree;
+mod vectors;
+
+use std::process::ExitCode;
+
+use tree::{Findings, Tree};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["ci"] => ci::run(false),
+        ["ci", "--quick"] => ci::run(true),
+        ["layering"] => single(layering::check),
+        ["sizes"] => single(sizes::check),
+        ["spec-ids"] => single(spec_ids::check),
+        ["spec-ids", "--report"] => spec_ids::report(),
+        ["vectors"] => vectors::write(),
+        ["vectors", "--check"] => single(vectors::check),
+        ["links"] => single(links::check),
+        ["machine-paths"] => single(paths::check),
+        ["seeded-secrets"] => single(secrets::check),
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs one check by itself.
+fn single(check: fn(&Tree) -> Findings) -> ExitCode {
+    match Tree::load() {
+        Ok(tree) => {
+            let findings = check(&tree);
+            findings.print();
+            if findings.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("the repository cannot be read: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+const USAGE: &str = "usage: cargo xtask <command>
+
+  ci [--quick]          all checks; --quick leaves out the tests of the crate `quorate-tests`
+                        (campaigns, attacks, the binary) and cargo-deny
+  layering              directions between crates, libraries, lock file
+  sizes                 length of files and functions
+  spec-ids [--report]   rule ids of docs/PROTOCOL.md against code and tests
+  vectors [--check]     write or compare tests/vectors/v1
+  links                 relative links of the documents
+  machine-paths         no path of a machine, no registry host
+  seeded-secrets        no way from a seed to a real secret";
