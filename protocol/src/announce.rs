@@ -7,9 +7,8 @@
 use std::sync::Arc;
 
 use quorate_crypto::hash::Digest;
-use quorate_crypto::merkle;
 use quorate_crypto::sign::{PublicKey, Signature, SigningKey};
-use quorate_keys::{HeadWatch, SignedHead, entry_leaf};
+use quorate_keys::{DeploymentId, HeadWatch, KnownHead, SignedHead};
 
 use crate::draw::Role;
 use crate::epoch::{CommitteeSource, Epoch};
@@ -61,9 +60,7 @@ impl Accepted {
     #[must_use]
     pub fn is_registered(&self, id: &PartyId, key: &PublicKey, proof: &[Digest]) -> bool {
         let (deployment, head) = (&self.manifest.deployment, &self.epoch.record().eligible);
-        let leaf = entry_leaf(deployment, id.index, key);
-        key.key_hash() == id.key_hash
-            && merkle::verify_inclusion(&head.root, head.size, u64::from(id.index), &leaf, proof)
+        key.key_hash() == id.key_hash && head.contains(deployment, id.index, key, proof)
     }
 }
 
@@ -88,12 +85,12 @@ pub struct Equivocation {
 
 /// What a party believes across rounds.
 pub struct Trust {
-    deployment: Digest,
+    deployment: DeploymentId,
     coordinator: PublicKey,
     id: PartyId,
     identity: Arc<SigningKey>,
     policy: Policy,
-    head: HeadWatch,
+    head: Head,
     epoch: Option<Arc<Epoch>>,
     acted: ManifestRecord,
     current: Option<(Manifest, Signature)>,
@@ -104,7 +101,7 @@ pub struct Trust {
 /// What a party brings along: from its enrolment and from its configuration.
 pub struct Membership {
     /// Deployment.
-    pub deployment: Digest,
+    pub deployment: DeploymentId,
     /// The coordinator's key, pinned at enrolment.
     pub coordinator: PublicKey,
     /// This party.
@@ -123,7 +120,6 @@ impl Trust {
     pub fn new(membership: Membership, plans: Arc<PlanCache>) -> Self {
         let Membership { deployment, coordinator, id, identity, policy, head } = membership;
         let acted = ManifestRecord { round: 0, mh: Digest::ZERO };
-        let head = HeadWatch::new(head);
         Self {
             deployment,
             coordinator,
@@ -166,7 +162,7 @@ impl Trust {
     /// The last head it saw.
     #[must_use]
     pub const fn head(&self) -> &Head {
-        self.head.last()
+        &self.head
     }
 
     /// The manifest it last acted on.
@@ -180,8 +176,8 @@ impl Trust {
         if acted.round > self.acted.round {
             self.acted = acted;
         }
-        if head.size > self.head.last().size {
-            self.head = HeadWatch::new(head);
+        if head.size > self.head.size {
+            self.head = head;
         }
     }
 
@@ -203,7 +199,7 @@ impl Trust {
 
     fn judge(&mut self, role: Role, claimed: u64, announce: &Announce) -> Result<Accepted, FaultKind> {
         let manifest = &announce.manifest;
-        if manifest.deployment != self.deployment {
+        if manifest.deployment != *self.deployment {
             return Err(FaultKind::WrongDeployment);
         }
         let mh = manifest.hash();
@@ -224,7 +220,9 @@ impl Trust {
             Role::Cohort => accepted.may_contribute(&self.id),
             Role::Committee => accepted.may_serve(&self.id),
         };
-        self.head.observe(&manifest.head, &announce.seen_proof).map_err(|_| FaultKind::InconsistentHead)?;
+        let mut watch = HeadWatch::starting_at(self.head.into());
+        watch.observe(manifest.head, &announce.seen_proof).map_err(|_| FaultKind::InconsistentHead)?;
+        self.head = watch.kept().map_or(self.head, KnownHead::head);
         Ok(accepted)
     }
 
@@ -268,8 +266,6 @@ impl Trust {
         let signed = SignedHead { head, signature: announce.head_signature };
         signed.verify(&self.deployment, &self.coordinator).map_err(|_| FaultKind::BadSignature)?;
         let e = epoch.record().eligible;
-        let prefix =
-            merkle::verify_consistency(e.size, &e.root, head.size, &head.root, &announce.eligible_proof);
-        if prefix { Ok(()) } else { Err(FaultKind::InconsistentHead) }
+        if head.extends(&e, &announce.eligible_proof) { Ok(()) } else { Err(FaultKind::InconsistentHead) }
     }
 }

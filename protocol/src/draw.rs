@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn about_width_ids_are_eligible_and_roles_differ() {
         let draw = Draw { deployment: Digest::ZERO, seed: sha256(&[b"seed"]), round: 7, size: 4000 };
-        let ids: Vec<_> = (0..4000_u32).map(|i| PartyId::new(i, sha256(&[&i.to_le_bytes()]))).collect();
+        let ids: Vec<_> = (0..4000_u32).map(|i| PartyId { index: i, key_hash: sha256(&[&i.to_le_bytes()]) }).collect();
         let count = |draw: &Draw, role| ids.iter().filter(|id| draw.is_eligible(role, id, 400)).count();
         let cohort = count(&draw, Role::Cohort);
         assert!((320..480).contains(&cohort), "{cohort}");

@@ -15,9 +15,8 @@
 
 use quorate_crypto::hash::{Digest, FieldHasher, digest};
 use quorate_crypto::labels;
-use quorate_crypto::merkle;
 use quorate_crypto::sign::{PublicKey, Signature, SigningKey};
-use quorate_keys::{PartyId, entry_leaf, signed};
+use quorate_keys::{PartyId, signed};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
@@ -282,10 +281,8 @@ impl EpochEvidence {
     fn verify_party(&self, at: usize, id: &PartyId, list: &Digest) -> Result<(), FaultKind> {
         let record = &self.record;
         let (party, commit, reveal) = (&self.parties[at], &self.commitments[at], &self.reveals[at]);
-        let leaf = entry_leaf(&record.deployment, id.index, &party.key);
-        let head = &record.eligible;
         let included = party.key.key_hash() == id.key_hash
-            && merkle::verify_inclusion(&head.root, head.size, u64::from(id.index), &leaf, &party.proof);
+            && record.eligible.contains(&record.deployment, id.index, &party.key, &party.proof);
         if !included {
             return Err(FaultKind::NotRegistered);
         }

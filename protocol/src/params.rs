@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use quorate_crypto::hash::Digest;
 use quorate_crypto::mask::{Matrix, Packing, PackingError};
 use quorate_crypto::ring::Suite;
-use quorate_crypto::share::{self, ShareParamsError, Sharing};
+use quorate_crypto::share::{CommitteeShape as Shape, ShareParamsError, Sharing};
 use thiserror::Error;
 
 use crate::codec::{Codec, CodecError};
@@ -218,20 +218,20 @@ pub fn committee_shape(
 ) -> Result<CommitteeShape, PlanError> {
     let codec = checked_codec(schema)?;
     let mut shape = if suite == Suite::Direct {
-        let direct = share::committee_shape::direct(m).ok_or(PlanError::CommitteeSize(m))?;
+        let direct = Shape::direct(m).ok_or(PlanError::CommitteeSize(m))?;
         CommitteeShape {
             m,
             c: direct.c,
             r: direct.r,
             rho: direct.rho,
-            q: direct.q,
+            q: direct.quorum,
             checks: 0,
             a_min: direct.r + direct.e,
             e: direct.e,
         }
     } else {
-        let masked = share::committee_shape::masked(m).ok_or(PlanError::CommitteeSize(m))?;
-        CommitteeShape { m, c: masked.c, r: masked.r, rho: masked.rho, q: masked.q, ..CommitteeShape::default() }
+        let masked = Shape::masked(m).ok_or(PlanError::CommitteeSize(m))?;
+        CommitteeShape { m, c: masked.c, r: masked.r, rho: masked.rho, q: masked.quorum, ..CommitteeShape::default() }
     };
     let (_, sharing) = planes(suite, &shape, n_max, schema, codec.slots())?;
     shape.checks = soundness(&sharing);

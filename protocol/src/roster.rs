@@ -120,7 +120,7 @@ fn verify<R: CryptoRng + ?Sized>(
 }
 
 fn member(entry: &RosterEntry, accepted: &Accepted) -> Result<RosterMember, FaultKind> {
-    let id = PartyId::new(entry.index, entry.identity.key_hash());
+    let id = PartyId::new(entry.index, &entry.identity);
     if !accepted.may_serve(&id) {
         return Err(FaultKind::NotEligible);
     }

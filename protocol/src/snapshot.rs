@@ -3,7 +3,7 @@
 //! A snapshot and the records after it are all a machine needs to come back. None holds a secret: the
 //! identity key is stored by whoever owns it, round keys and masks are never stored.
 
-use quorate_crypto::hash::Digest;
+use quorate_keys::DeploymentId;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DecodeError;
@@ -68,7 +68,7 @@ pub enum CoordinatorSnapshot {
     /// Version 1.
     V1 {
         /// Deployment.
-        deployment: Digest,
+        deployment: DeploymentId,
         /// Public keys in registry order.
         registry: Vec<[u8; 32]>,
         /// The transcript.

@@ -101,7 +101,7 @@ impl Coordinator {
         self.last_round = number;
         let permit = self.out.persist(RoundRecord { round: number, mh });
         let signature = ManifestStatement(mh).sign(&accepted.context(), &self.identity, permit);
-        let head = self.registry.signed_head(&self.identity);
+        let head = self.registry.sign_head(&self.identity);
         let stage = match config.mode {
             Mode::Masked => Stage::Convening(Convening::default()),
             Mode::Plain => Stage::Collecting(Box::new(Collecting::plain(&accepted))),
@@ -122,7 +122,7 @@ impl Coordinator {
             self.epoch.as_ref().map_or((Digest::ZERO, Digest::ZERO), |(epoch, _)| (*epoch.hash(), *epoch.seed()));
         Manifest {
             version: VERSION,
-            deployment: self.deployment,
+            deployment: **self.registry.deployment(),
             round,
             mode: config.mode,
             suite: config.suite,
@@ -146,7 +146,9 @@ impl Coordinator {
         let (epoch, manifest) = (&accepted.epoch, &accepted.manifest);
         let draw = epoch.draw(manifest.round);
         let (mut cohort, mut panel) = (Vec::new(), Vec::new());
-        for id in self.registry.ids().take(epoch.record().eligible.size as usize) {
+        let eligible = usize::try_from(epoch.record().eligible.size).unwrap_or(usize::MAX);
+        for (index, key) in (0..).zip(self.registry.keys()).take(eligible) {
+            let id = PartyId::new(index, key);
             if accepted.may_contribute(&id) {
                 cohort.push((draw.ticket(Role::Cohort, &id), id.index));
             }
@@ -193,6 +195,6 @@ impl Coordinator {
 
     /// The id registered at an index.
     pub(super) fn party(&self, index: u32) -> Result<PartyId, Fault> {
-        self.registry.id(index).ok_or(refused(FaultKind::NotRegistered))
+        self.registry.party(index).ok_or(refused(FaultKind::NotRegistered))
     }
 }

@@ -26,7 +26,7 @@ pub(super) enum Cell {
 impl Coordinator {
     /// Takes one member's batch. All entries are checked before any is noted.
     pub(super) fn on_check_batch(&mut self, message: Unverified<CheckBatch>) -> Result<(), Fault> {
-        let round = self.running()?;
+        let round = self.round.as_deref_mut().ok_or(refused(FaultKind::OutOfTurn))?;
         let context = round.context();
         let plan = std::sync::Arc::clone(&round.accepted.plan);
         let Stage::Collecting(stage) = &mut round.stage else { return Err(refused(FaultKind::Late)) };

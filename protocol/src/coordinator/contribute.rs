@@ -11,7 +11,7 @@ use std::sync::Arc;
 use quorate_crypto::hash::{Digest, digest, vector_digest};
 use quorate_crypto::labels;
 use quorate_crypto::mask::Accumulator;
-use quorate_crypto::merkle::{self, MerkleLog};
+use quorate_crypto::merkle::MerkleLog;
 use quorate_crypto::sign::{PublicKey, Signature};
 use rand_core::CryptoRng;
 
@@ -305,10 +305,4 @@ impl Collecting {
             }
         }
     }
-}
-
-/// The share root of a round without a committee.
-#[must_use]
-pub fn no_shares() -> Digest {
-    merkle::root(&[])
 }

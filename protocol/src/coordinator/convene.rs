@@ -41,7 +41,7 @@ impl Coordinator {
         let Stage::Convening(stage) = &mut round.stage else {
             return Err(Fault::party(id, FaultKind::Late));
         };
-        let key = parse_key(round.accepted.manifest.seal, &message.key)?;
+        let key = parse_key(round.accepted.manifest.seal, &message.key).map_err(refused)?;
         RoundKeyStatement { mh: &message.mh, id: &id, key: &message.key }
             .verify(&context, &identity, &message.signature)
             .map_err(refused)?;

@@ -27,7 +27,6 @@ mod result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::{PublicKey, Signature, SigningKey};
 use quorate_keys::{Registry, SignedHead};
 use rand_core::CryptoRng;
@@ -132,7 +131,6 @@ type Out = Outbox<CoordinatorRecord, CoordinatorEvent>;
 /// The coordinator of one deployment.
 pub struct Coordinator {
     identity: SigningKey,
-    deployment: Digest,
     registry: Registry,
     epoch: Option<(Arc<Epoch>, EpochEvidence)>,
     transcript: Transcript,
@@ -178,10 +176,10 @@ impl Round {
 impl Coordinator {
     /// A coordinator over a registry.
     #[must_use]
-    pub fn new(identity: SigningKey, deployment: Digest, registry: Registry) -> Self {
+    pub fn new(identity: SigningKey, registry: Registry) -> Self {
         let transcript = Transcript::default();
         let out = Out::default();
-        Self { identity, deployment, registry, epoch: None, transcript, last_round: 0, round: None, out }
+        Self { identity, registry, epoch: None, transcript, last_round: 0, round: None, out }
     }
 
     /// Its public key: what participants pin.
@@ -227,7 +225,7 @@ impl Coordinator {
 
     /// Takes the evidence of a complete ceremony into force.
     pub fn install_epoch(&mut self, evidence: EpochEvidence) -> Result<(), FaultKind> {
-        let epoch = evidence.verify(&self.deployment, self.identity.public())?;
+        let epoch = evidence.verify(self.registry.deployment(), self.identity.public())?;
         self.epoch = Some((Arc::new(epoch), evidence));
         Ok(())
     }
@@ -310,8 +308,8 @@ impl Coordinator {
     #[must_use]
     pub fn snapshot(&self) -> CoordinatorSnapshot {
         CoordinatorSnapshot::V1 {
-            deployment: self.deployment,
-            registry: self.registry.keys().map(|key| *key.as_bytes()).collect(),
+            deployment: *self.registry.deployment(),
+            registry: self.registry.keys().iter().map(|key| *key.as_bytes()).collect(),
             transcript: self.transcript.entries().to_vec(),
             last_round: self.last_round,
         }
@@ -330,7 +328,7 @@ impl Coordinator {
             let key = PublicKey::parse(key).map_err(|_| DecodeError::Body)?;
             registry.append(key).map_err(|_| DecodeError::Body)?;
         }
-        let mut coordinator = Self::new(identity, *deployment, registry);
+        let mut coordinator = Self::new(identity, registry);
         coordinator.transcript = Transcript::from_entries(transcript.clone()).ok_or(DecodeError::Body)?;
         coordinator.last_round = *last_round;
         for record in records {
