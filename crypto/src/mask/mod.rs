@@ -1,0 +1,5 @@
+//! The data plane, under construction.
+
+mod secret;
+
+pub use secret::{KeySum, MaskSecret, SpentSecret};
