@@ -297,11 +297,11 @@ mod tests {
             let mut drawn = vec![0; 777];
             field.draw(&mut drawn, |bytes| {
                 read += bytes.len();
-                rand_core::Rng::fill_bytes(&mut rng, bytes);
+                Rng::fill_bytes(&mut rng, bytes);
             });
             let word = if field.prime() > 1 << 32 { 8 } else { 4 };
             let mut stream = vec![0; read];
-            rand_core::Rng::fill_bytes(&mut ChaCha20Rng::from_seed([7; 32]), &mut stream);
+            Rng::fill_bytes(&mut ChaCha20Rng::from_seed([7; 32]), &mut stream);
             let plain: Vec<u64> = stream
                 .chunks(word)
                 .map(|w| w.iter().rev().fold(0u64, |v, &b| v << 8 | u64::from(b)) & ((1 << field.bits()) - 1))

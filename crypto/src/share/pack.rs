@@ -96,7 +96,8 @@ mod tests {
     fn bits_are_where_the_rule_puts_them() {
         for bound in [90, 7_400, 74_000, 740_000, 1 << 24, (1 << 32) - 1, 1 << 38] {
             let field = field(bound);
-            let elements: Vec<u64> = (0..41).map(|i: u64| i.wrapping_mul(0x9E37_79B9_7F4A_7C15) % field.prime()).collect();
+            let elements: Vec<u64> =
+                (0..41).map(|i: u64| i.wrapping_mul(0x9E37_79B9_7F4A_7C15) % field.prime()).collect();
             let mut bytes = vec![0; packed_bytes(&field, 41)];
             pack_into(&field, &elements, &mut bytes);
             let bits = field.bits() as usize;
