@@ -32,6 +32,8 @@ mod shape;
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod direct;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
