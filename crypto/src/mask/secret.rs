@@ -4,22 +4,20 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::ring::Suite;
+use crate::ring::gauss::{Gaussian, sample_from};
 
-/// The one-round mask secret `s` ([MASK-1]). One use: [`MaskSecret::mask`] consumes it. Wiped on drop.
+/// The one-round mask secret `s` ([MASK-1], [GAUSS-1]). One use: [`MaskSecret::mask`] consumes it. Wiped on drop.
 pub struct MaskSecret(pub(crate) Zeroizing<Vec<i8>>);
 
 impl MaskSecret {
-    /// Samples the N coefficients; none in suite `direct`.
+    /// Samples the N coefficients; none in suite `direct`. `rng` is the operating system's generator.
     pub fn sample<R: CryptoRng + ?Sized>(suite: Suite, rng: &mut R) -> Self {
-        let mut words = Zeroizing::new(vec![0; suite.degree().unwrap_or(0)]);
-        for word in words.iter_mut() {
-            *word = (rng.next_u64() % 9) as i8 - 4;
-        }
-        Self(words)
+        let mut coefficients = Zeroizing::new(vec![0; suite.degree().unwrap_or(0)]);
+        sample_from(Gaussian::SECRET, rng, &mut coefficients);
+        Self(coefficients)
     }
 
-    /// What may still be dealt once the mask is made; only for tests of this crate, which deal without masking.
-    #[cfg(test)]
+    /// Marks the secret as used. Outside [`MaskSecret::mask`] only tests do this, which deal without masking.
     pub(crate) fn spend(self) -> SpentSecret {
         SpentSecret(self.0)
     }

@@ -1,9 +1,27 @@
-//! Rings, suites and the sampler under construction.
+//! The rings of the data plane (PROTOCOL.md §4): suites, primes, transforms, the Gaussian sampler, rounding.
+//!
+//! `R = Z[X]/(X^N + 1)` modulo a product of two or three primes of 45 bits. One table of primes, the largest
+//! ≡ 1 mod 16384 below 2⁴⁵, serves both suites, so a block of [MASK-3] is made the same way in each.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `ntt` | products modulo one prime, by `tfhe-ntt`; the only file that names that crate |
+//! | `gauss` | the tables and the constant-time sampler of [GAUSS-1] |
+//! | `round` | the rounding formula of [MASK-5] |
+//!
+//! # Security
+//!
+//! The security figures of [`Suite::security_bits`] come from the lattice estimator for RLWE with σ = 3.18, to
+//! which the masks reduce when `S` and the sum of all errors are public (leakage lemma of Willow, ePrint 2024/936).
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) mod gauss;
+pub(crate) mod ntt;
+pub(crate) mod round;
 
 /// Ring and modulus of a round.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -20,6 +38,9 @@ pub enum Suite {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("unknown suite: R8192, R4096 and direct exist")]
 pub struct UnknownSuite;
+
+/// Bits of a prime.
+pub(crate) const PRIME_BITS: u32 = 45;
 
 /// The three largest primes below 2⁴⁵ that are 1 modulo 16384.
 pub const PRIMES: [u64; 3] = [35_184_371_613_697, 35_184_371_417_089, 35_184_371_138_561];
@@ -88,5 +109,29 @@ impl FromStr for Suite {
 
     fn from_str(text: &str) -> Result<Self, UnknownSuite> {
         [Self::R8192, Self::R4096, Self::Direct].into_iter().find(|s| s.name() == text).ok_or(UnknownSuite)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn primes_are_the_largest_of_their_kind() {
+        let is_prime = |n: u64| (2..).take_while(|d| d * d <= n).all(|d| n % d != 0);
+        let mut found = (0..).map(|k| (1 << PRIME_BITS) - 16384 * k + 1).skip(1).filter(|&n| is_prime(n));
+        for prime in PRIMES {
+            assert_eq!(found.next(), Some(prime));
+        }
+    }
+
+    #[test]
+    fn names_parse_back() {
+        for suite in [Suite::R8192, Suite::R4096, Suite::Direct] {
+            assert_eq!(suite.name().parse(), Ok(suite));
+            assert_eq!(suite.to_string(), suite.name());
+            assert_eq!(suite.primes().is_empty(), suite.degree().is_none());
+        }
+        assert_eq!("r8192".parse::<Suite>(), Err(UnknownSuite));
     }
 }

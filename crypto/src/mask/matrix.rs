@@ -1,0 +1,205 @@
+//! The public matrix of a round ([MASK-2], [MASK-3]).
+//!
+//! Block j is a uniform ring element a_j; its residues modulo prime i are rejection-sampled from an AES-128-CTR
+//! stream of their own, so blocks can be made in any order and in parallel. The key comes from `mh` and so from the
+//! model hash: the matrix of one round is of no use in another. It holds no secret, is the same for everybody, can be
+//! made while training runs, and one copy serves any number of threads and simulated participants.
+
+use aes::Aes128;
+use ctr::Ctr64BE;
+use ctr::cipher::{KeyIvInit as _, StreamCipher as _};
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::Packing;
+use crate::hash::Digest;
+use crate::kdf::derive;
+use crate::labels;
+use crate::ring::ntt::{AnyRing, PrimeField, ring};
+use crate::ring::{PRIME_BITS, Suite};
+
+/// The a_j of a round in the NTT domain, for as many blocks as the vector needs.
+pub struct Matrix {
+    suite: Suite,
+    /// Block-major, then prime, N values each.
+    values: Vec<u64>,
+    block_len: usize,
+}
+
+impl Matrix {
+    /// Expands the blocks that `slots` slots need, on all threads of the current rayon pool.
+    ///
+    /// The caller bounds `slots` first: memory is about 8·L·N bytes a block, 24 bytes a word in R8192.
+    #[must_use]
+    pub fn expand(packing: &Packing, mh: &Digest, slots: usize) -> Self {
+        let suite = packing.suite();
+        let Some(ring) = ring(suite) else { return Self { suite, values: Vec::new(), block_len: 1 } };
+        let (degree, fields) = (ring.degree(), ring.fields());
+        let key = matrix_key(mh);
+        let block_len = degree * fields.len();
+        let mut values = vec![0; packing.blocks(slots) * block_len];
+        values.par_chunks_exact_mut(block_len).enumerate().for_each(|(block, residues)| {
+            for ((index, field), residues) in fields.iter().enumerate().zip(residues.chunks_exact_mut(degree))
+            {
+                draw(&key, block as u32, index as u32, field.prime(), residues);
+                field.forward(residues);
+            }
+        });
+        Self { suite, values, block_len }
+    }
+
+    /// Bytes of memory behind the matrix.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.values.as_slice())
+    }
+
+    /// Blocks expanded.
+    pub(crate) fn blocks(&self) -> usize {
+        self.values.len() / self.block_len
+    }
+
+    /// The suite it was expanded for.
+    pub(crate) fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// Block by block the residues of all primes, in the NTT domain.
+    pub(crate) fn iter(&self) -> std::slice::ChunksExact<'_, u64> {
+        self.values.chunks_exact(self.block_len)
+    }
+
+    /// The same, for several threads.
+    pub(crate) fn par_iter(&self) -> rayon::slice::ChunksExact<'_, u64> {
+        self.values.par_chunks_exact(self.block_len)
+    }
+}
+
+/// The coefficients of a_j modulo prime `index`, constant term first: [MASK-3] as it is written, for vectors.
+#[allow(dead_code)]
+pub(crate) fn coefficients(ring: AnyRing, mh: &Digest, block: u32, index: usize) -> Option<Vec<u64>> {
+    let field: &PrimeField = ring.fields().get(index)?;
+    let mut values = vec![0; ring.degree()];
+    draw(&matrix_key(mh), block, index as u32, field.prime(), &mut values);
+    Some(values)
+}
+
+/// First 16 bytes of `derive(matrix, mh;)`.
+fn matrix_key(mh: &Digest) -> [u8; 16] {
+    let mut key = [0; 16];
+    key.copy_from_slice(&derive(labels::MATRIX, mh.as_bytes(), &[])[..16]);
+    key
+}
+
+/// Fills `out` with uniform residues from the stream of (block, prime).
+fn draw(key: &[u8; 16], block: u32, index: u32, prime: u64, out: &mut [u64]) {
+    let mut counter = [0; 16];
+    counter[..4].copy_from_slice(&block.to_be_bytes());
+    counter[4..8].copy_from_slice(&index.to_be_bytes());
+    let mut stream = Ctr64BE::<Aes128>::new(key.into(), &counter.into());
+    reject(|bytes| stream.write_keystream(bytes), prime, out);
+}
+
+/// Successive words masked to 45 bits, those ≥ `prime` skipped.
+///
+/// One word in 2²⁵ is skipped: whole buffers are taken without a look at single words unless one is due.
+fn reject(mut source: impl FnMut(&mut [u8]), prime: u64, out: &mut [u64]) {
+    let mut bytes = [0; 8 * CHUNK];
+    let mut filled = 0;
+    while filled < out.len() {
+        let free = &mut out[filled..];
+        let want = free.len().min(CHUNK);
+        let bytes = &mut bytes[..8 * want];
+        source(bytes);
+        let words = bytes.as_chunks::<8>().0;
+        filled += if copy_masked(words, prime, &mut free[..want]) {
+            want
+        } else {
+            let good =
+                words.iter().map(|word| u64::from_le_bytes(*word) & WORD_MASK).filter(|&word| word < prime);
+            free.iter_mut().zip(good).map(|(free, word)| *free = word).count()
+        };
+    }
+}
+
+/// Copies masked words; false if any is too large.
+fn copy_masked(words: &[[u8; 8]], prime: u64, out: &mut [u64]) -> bool {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let mut largest = 0;
+            for (out, word) in out.iter_mut().zip(words) {
+                *out = u64::from_le_bytes(*word) & WORD_MASK;
+                largest = largest.max(*out);
+            }
+            largest < prime
+        },
+    )
+}
+
+/// Words drawn at once: 4 KiB of key stream, inside the first-level cache.
+const CHUNK: usize = 512;
+
+const WORD_MASK: u64 = (1 << PRIME_BITS) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(byte: u8) -> Digest {
+        Digest::from_bytes([byte; 32])
+    }
+
+    /// [MASK-3] Skipped words shift what follows, across the end of a buffer too, and no word is lost.
+    #[test]
+    fn rejection_follows_the_stream() {
+        for prime in [WORD_MASK / 2, WORD_MASK / 5, WORD_MASK, 1 << 44] {
+            let mut stream = Ctr64BE::<Aes128>::new(&[7; 16].into(), &[0; 16].into());
+            let mut bytes = vec![0; 8 * 20_000];
+            stream.write_keystream(&mut bytes);
+            let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word) & WORD_MASK);
+            let expected: Vec<u64> = words.filter(|&word| word < prime).take(2_000).collect();
+
+            let mut stream = Ctr64BE::<Aes128>::new(&[7; 16].into(), &[0; 16].into());
+            let mut out = vec![0; 2_000];
+            reject(|bytes| stream.write_keystream(bytes), prime, &mut out);
+            assert_eq!(out, expected);
+        }
+    }
+
+    /// [MASK-2] [MASK-3] Another manifest, block or prime gives another matrix; the same gives the same.
+    #[test]
+    fn every_input_changes_the_matrix() {
+        let ring = ring(Suite::R8192).unwrap();
+        let first = coefficients(ring, &digest(1), 0, 0).unwrap();
+        assert_eq!(coefficients(ring, &digest(1), 0, 0).unwrap(), first);
+        assert_ne!(coefficients(ring, &digest(2), 0, 0).unwrap(), first);
+        assert_ne!(coefficients(ring, &digest(1), 1, 0).unwrap(), first);
+        assert_ne!(coefficients(ring, &digest(1), 0, 1).unwrap(), first);
+        assert!(coefficients(ring, &digest(1), 0, 3).is_none());
+    }
+
+    /// [MASK-3] Expansion is the transform of the written coefficients, block by block.
+    #[test]
+    fn expansion_is_the_transform_of_the_coefficients() {
+        for suite in [Suite::R8192, Suite::R4096] {
+            let (packing, ring) = (Packing::choose(suite, 50, 12).unwrap(), ring(suite).unwrap());
+            let slots = ring.degree() * packing.slots_per_word() + 1;
+            let matrix = Matrix::expand(&packing, &digest(3), slots);
+            assert_eq!((matrix.blocks(), matrix.bytes()), (2, 2 * 8 * ring.degree() * ring.fields().len()));
+            for (block, residues) in matrix.iter().enumerate() {
+                for (index, residues) in residues.chunks_exact(ring.degree()).enumerate() {
+                    let mut expected = coefficients(ring, &digest(3), block as u32, index).unwrap();
+                    ring.fields()[index].forward(&mut expected);
+                    assert_eq!(residues, expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn matrix_can_be_shared() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Matrix>();
+    }
+}
