@@ -148,7 +148,10 @@ fn named_ids(tree: &Tree, name: &str) -> Vec<String> {
 
 /// Integration tests, the crate of tests, and test modules in files of their own.
 fn is_test_path(path: &str) -> bool {
-    path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs")
+    path.starts_with("tests/")
+        || path.contains("/tests/")
+        || path.ends_with("/tests.rs")
+        || path.ends_with("_tests.rs")
 }
 
 /// Files of modules declared under `#[cfg(test)]`.
@@ -202,7 +205,7 @@ mod tests {
         let files = [
             ("a/src/mask.rs", "// [MASK-1] [ROST-2]\n#[cfg(test)]\nmod checks;\n"),
             ("a/src/mask/checks.rs", "// [MASK-1]\nfn x() {}\n"),
-            ("a/src/share/tests.rs", "// [ROST-2]\n"),
+            ("a/src/share_tests.rs", "// [ROST-2]\n"),
         ];
         assert_eq!(errors(&files), [""; 0]);
         let place = |path| errors(&[files[0], (path, files[1].1), files[2]]);
