@@ -23,6 +23,7 @@ mod answer;
 mod check;
 mod deal;
 mod decode;
+mod elements;
 mod errors;
 mod field;
 mod matrix;
