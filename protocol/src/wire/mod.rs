@@ -8,9 +8,11 @@
 //! message's `verify` names what has to be known to do so.
 
 mod limits;
+mod list;
 mod messages;
 
 pub use limits::limit;
+pub(crate) use list::list;
 pub use messages::{
     Announce, Answer, CheckBatch, CheckEntry, CheckValue, Close, Complaint, Contribution, Leaf, Lock, Locks, Place,
     Poll, Relay, RelayItem, ResultNotice, Roster, RosterEntry, RosterRequest, RoundKey, Sealed, set_leaf,
