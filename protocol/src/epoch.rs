@@ -296,11 +296,12 @@ impl EpochEvidence {
         if !opens {
             return Err(FaultKind::BadSeed);
         }
-        let fine = party.key.verify(&commit_digest(record, id, &commit.commitment), &commit.signature).is_ok()
-            && party
-                .key
-                .verify(&reveal_digest(record, list, id, &reveal.value, &reveal.nonce), &reveal.signature)
-                .is_ok();
+        let fine =
+            party.key.verify(&commit_digest(record, id, &commit.commitment), &commit.signature).is_ok()
+                && party
+                    .key
+                    .verify(&reveal_digest(record, list, id, &reveal.value, &reveal.nonce), &reveal.signature)
+                    .is_ok();
         if fine { Ok(()) } else { Err(FaultKind::BadSeed) }
     }
 
@@ -317,3 +318,6 @@ impl EpochEvidence {
         hasher.finish()
     }
 }
+
+#[cfg(test)]
+mod tests;
