@@ -309,32 +309,6 @@ fn names_round_trip() {
     assert_eq!("X25519".parse::<SealSuite>(), Err(UnknownSealSuite));
 }
 
-/// Prints the cost of sealing and opening, best of ten; run in release with `--ignored --nocapture`.
-#[test]
-#[ignore = "prints timings"]
-fn cost() {
-    let mut rng = rng(8);
-    let mut plaintext = vec![0; 2048];
-    rng.fill_bytes(&mut plaintext);
-    let seed = rng.next_u64();
-    for suite in SUITES {
-        let mut rng = ChaCha20Rng::seed_from_u64(seed);
-        let members: Vec<_> = (0..64).map(|_| RoundSecret::generate(suite, &mut rng)).collect();
-        let mut sealed = Vec::new();
-        best(suite, "generate", || drop(RoundSecret::generate(suite, &mut rng)));
-        best(suite, "parse", || drop(RoundPublic::parse(suite, members[0].1.as_bytes())));
-        best(suite, "seal 64", || {
-            let mut sealer = Sealer::new(suite, &mut rng);
-            sealed = members
-                .iter()
-                .map(|(_, public)| sealer.seal(public, &[1; 32], &plaintext, &mut rng).unwrap())
-                .collect();
-        });
-        best(suite, "open", || {
-            drop(members[5].0.open(&[1; 32], &sealed[5].enc, &sealed[5].ciphertext).unwrap());
-        });
-    }
-}
 
 fn best(suite: SealSuite, what: &str, mut run: impl FnMut()) {
     let times = (0..50).map(|_| {

@@ -226,27 +226,6 @@ proptest! {
     }
 }
 
-/// Prints the cost of a signature, best of twenty; run in release with `--ignored --nocapture`.
-#[test]
-#[ignore = "prints timings"]
-fn cost() {
-    let keys: Vec<_> = (0..1000).map(|i| SigningKey::generate(&mut rng(i))).collect();
-    let signed: Vec<_> = keys.iter().enumerate().map(|(i, key)| key.sign(&message(i))).collect();
-    let mut items: Vec<_> = (0..1000)
-        .map(|i| SignedItem { key: keys[i].public(), message: message(i), signature: signed[i] })
-        .collect();
-    let mut rng = rng(0);
-    best("sign", 1, || assert_ne!(keys[0].sign(&message(0)), signed[1]));
-    best("parse a key", 1, || drop(PublicKey::parse(keys[0].public().as_bytes())));
-    best("verify one", 1, || items[0].key.verify(&items[0].message, &items[0].signature).unwrap());
-    for n in [10, 32, 100, 1000] {
-        best("verify in a batch", n, || verify_batch(&items[..n], &mut rng).unwrap());
-    }
-    items[500].message = message(0);
-    best("verify with one bad in", 1000, || drop(verify_batch(&items, &mut rng).unwrap_err()));
-    items.iter_mut().for_each(|item| item.message = message(5000));
-    best("verify with all bad in", 1000, || drop(verify_batch(&items, &mut rng).unwrap_err()));
-}
 
 fn best(what: &str, n: usize, mut run: impl FnMut()) {
     let times = (0..20).map(|_| {
