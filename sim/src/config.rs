@@ -365,6 +365,29 @@ impl SimConfig {
         params::upload_bytes(self.mode, self.suite, self.seal, &self.shape(task)?, self.per_round, &self.schema(task))
     }
 
+    /// Checks a configuration that was stored.
+    ///
+    /// # Errors
+    /// As [`Options::resolve`].
+    pub fn revalidate(&self) -> Result<(), ConfigError> {
+        let options = Options {
+            task: self.task.parse().ok(),
+            participants: Some(self.participants),
+            per_round: Some(self.per_round),
+            rounds: Some(self.rounds),
+            dim: (self.task == TaskKind::Synthetic.name()).then_some(self.dim),
+            bits: Some(self.bits),
+            committee: Some(self.committee),
+            suite: Some(self.suite),
+            seal: Some(self.seal),
+            mode: Some(self.mode),
+            dropout: Some(self.dropout),
+            corrupt_permille: Some(self.corrupt_permille),
+            seed: Some(self.seed),
+        };
+        options.resolve().map(|_| ())
+    }
+
     fn check(&self, task: &dyn Task) -> Result<(), ConfigError> {
         self.upload_bytes(task)?;
         let cohort = self.cohort();
