@@ -15,6 +15,7 @@ use super::Packing;
 use crate::hash::Digest;
 use crate::kdf::derive;
 use crate::labels;
+use crate::ring::aligned::AlignedWords;
 use crate::ring::ntt::{AnyRing, PrimeField, ring};
 use crate::ring::{PRIME_BITS, Suite};
 
@@ -22,7 +23,7 @@ use crate::ring::{PRIME_BITS, Suite};
 pub struct Matrix {
     suite: Suite,
     /// Block-major, then prime, N values each.
-    values: Vec<u64>,
+    values: AlignedWords,
     block_len: usize,
 }
 
@@ -33,11 +34,13 @@ impl Matrix {
     #[must_use]
     pub fn expand(packing: &Packing, mh: &Digest, slots: usize) -> Self {
         let suite = packing.suite();
-        let Some(ring) = ring(suite) else { return Self { suite, values: Vec::new(), block_len: 1 } };
+        let Some(ring) = ring(suite) else {
+            return Self { suite, values: AlignedWords::zeroed(0), block_len: 1 };
+        };
         let (degree, fields) = (ring.degree(), ring.fields());
         let key = matrix_key(mh);
         let block_len = degree * fields.len();
-        let mut values = vec![0; packing.blocks(slots) * block_len];
+        let mut values = AlignedWords::zeroed(packing.blocks(slots) * block_len);
         values.par_chunks_exact_mut(block_len).enumerate().for_each(|(block, residues)| {
             for ((index, field), residues) in fields.iter().enumerate().zip(residues.chunks_exact_mut(degree))
             {
@@ -51,7 +54,7 @@ impl Matrix {
     /// Bytes of memory behind the matrix.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of_val(self.values.as_slice())
+        size_of_val(&*self.values)
     }
 
     /// Blocks expanded.
