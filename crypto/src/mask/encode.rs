@@ -9,7 +9,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::packing::power;
 use super::{MaskSecret, Matrix, Packing, SpentSecret};
@@ -125,6 +125,8 @@ impl Parts<'_> {
             }
             writer.write(&residues, slots, &mut vector[first_word * packing.word_bytes()..]);
         }
+        // What the last word has above p depends on more of the secret than the word does.
+        vector[len..].zeroize();
         vector.truncate(len);
         vector
     }

@@ -170,7 +170,7 @@ fn words_follow_the_definition() {
         for (c, bytes) in vector.chunks(packing.word_bytes()).enumerate() {
             let z: Vec<u64> = (0..ring.fields().len())
                 .map(|i| {
-                    let a = matrix::coefficients(ring, &mh, 0, i).unwrap();
+                    let a = coefficients(ring, &mh, 0, i).unwrap();
                     lifted_residue(&a, &secret, (c, error[c]), suite, suite.primes()[i])
                 })
                 .collect();
