@@ -20,12 +20,12 @@
 pub mod config;
 pub mod deployment;
 pub mod event;
-//EXP pub mod experiment;
+pub mod experiment;
 pub mod hub;
 pub mod link;
 pub mod meter;
 pub mod party;
-//REP pub mod report;
+pub mod report;
 pub mod seed;
 pub mod spool;
 pub mod task;
