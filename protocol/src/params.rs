@@ -276,9 +276,7 @@ pub fn upload_bytes(
         DataPlane::Masked(packing) => packing.vector_bytes(codec.slots()),
         DataPlane::Direct | DataPlane::Plain => 0,
     };
-    let sealed = (1..=shape.m).map(|index| {
-        sharing.plaintext_bytes(index) + seal.overhead() + 4
-    });
+    let sealed = (1..=shape.m).map(|index| sharing.plaintext_bytes(index) + seal.overhead() + 4);
     Ok(FIXED + vector + sealed.sum::<usize>())
 }
 

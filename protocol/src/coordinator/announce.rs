@@ -122,6 +122,7 @@ impl Coordinator {
             started: now,
             cohort: invited,
             panel: eligible,
+            closed: false,
             stage,
         }));
         self.out.event(CoordinatorEvent::Invited { round: number, cohort, panel });
