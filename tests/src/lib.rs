@@ -17,6 +17,7 @@
 
 pub mod deployment;
 pub mod forge;
+pub mod fuzz;
 pub mod invariants;
 pub mod oracle;
 pub mod run;
