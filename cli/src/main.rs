@@ -3,7 +3,7 @@
 //! Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 a check or round
 //! failed, 2 wrong use or environment, 130 interrupted.
 
-mod bench;
+//BENCH mod bench;
 mod error;
 mod process;
 mod sim;
@@ -32,14 +32,14 @@ enum Command {
     /// Simulate training rounds with the real protocol machines
     Sim(sim::SimArgs),
     /// Measure the pieces of a round on this machine, each beside its baseline
-    Bench(bench::BenchArgs),
+//BENCH    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Sim(args) => sim::run(args),
-        Command::Bench(args) => bench::run(&args),
+//BENCH        Command::Bench(args) => bench::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -230,7 +230,8 @@ impl Codec {
         let share = f64::from(weight) / f64::from(self.weight_bound);
         let (steps, clip, offset) = (self.steps(), self.clip, i64::from(self.offset()));
         let scaled = |x: f32| f64::from(x).clamp(-clip, clip) * factor * share * steps / clip;
-        let slot = |rounded: f64| (offset + rounded as i64) as u32;
+        // x at the clip bound can come out a hair above the last step in binary64.
+        let slot = |rounded: f64| (offset + rounded.clamp(-steps, steps) as i64) as u32;
         match coins {
             Some(coins) => slots.extend(
                 update.iter().zip(coins.chunks_exact(8)).map(|(&x, coin)| slot((scaled(x) + unit(coin)).floor())),

@@ -171,7 +171,7 @@ impl Hub {
                         self.stats.locked_at = Some(now);
                     }
                     for index in to {
-                        let at = now + self.link(ctx, index).down(frame.len());
+                        let at = self.link(ctx, index).frame_down(now, frame.len());
                         out.push(Emission { at, to: address(index), what: What::Frame(Arc::clone(&frame)) });
                     }
                 }

@@ -68,6 +68,8 @@ pub struct Link {
     /// Factor on latency and speed of this device.
     factor: f64,
     rng: ChaCha20Rng,
+    /// Arrival of the newest control frame: control frames keep their order ([WIRE-4]).
+    newest: u64,
 }
 
 impl Link {
@@ -84,7 +86,7 @@ impl Link {
             }
         }
         let factor = 0.6 + 0.8 * unit(&mut own);
-        Self { class, factor, rng: seed.rng(Purpose::Link, round + 1, owner) }
+        Self { class, factor, rng: seed.rng(Purpose::Link, round.wrapping_add(1), owner), newest: 0 }
     }
 
     /// Milliseconds until `bytes` from the device have arrived.
@@ -95,6 +97,20 @@ impl Link {
     /// Milliseconds until `bytes` to the device have arrived.
     pub fn down(&mut self, bytes: usize) -> u64 {
         self.transfer(bytes, self.class.down)
+    }
+
+    /// Arrival of a control frame sent now from the device.
+    pub fn frame_up(&mut self, now: u64, bytes: usize) -> u64 {
+        let at = now + self.up(bytes);
+        self.newest = self.newest.max(at);
+        self.newest
+    }
+
+    /// Arrival of a control frame sent now to the device.
+    pub fn frame_down(&mut self, now: u64, bytes: usize) -> u64 {
+        let at = now + self.down(bytes);
+        self.newest = self.newest.max(at);
+        self.newest
     }
 
     /// Milliseconds of local training in this round.

@@ -315,7 +315,7 @@ impl Party {
                     self.participant_records.push(record);
                 }
                 Output::Send { frame, .. } => {
-                    let at = now + self.link.up(frame.len());
+                    let at = self.link.frame_up(now, frame.len());
                     out.push(Emission { at, to: COORDINATOR, what: What::Frame(frame) });
                 }
                 Output::Event(ParticipantEvent::Train { .. }) => {
@@ -345,7 +345,7 @@ impl Party {
                 }
                 Output::Send { frame, .. } => {
                     self.stats.member_up += frame.len();
-                    let at = now + self.link.up(frame.len());
+                    let at = self.link.frame_up(now, frame.len());
                     out.push(Emission { at, to: COORDINATOR, what: What::Frame(frame) });
                 }
                 Output::WakeAt(time) => {
