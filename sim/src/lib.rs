@@ -1,1 +1,4 @@
-//! Under construction in this commit.
+//! The simulator of Quorate.
+
+pub mod report;
+pub mod task;
