@@ -33,7 +33,7 @@ pub struct Policy {
     pub committee_bits: u32,
     /// Whether a named committee is accepted: c is then a statement of trust.
     pub allow_named: bool,
-    /// Least c/m of a named committee, in thousandths, rounded down.
+    /// Least share that c is of all named ids, in thousandths, rounded down.
     pub named_corrupt_permille: u32,
     /// Honest contributions that must remain, at least 2.
     pub k_min: u32,
@@ -155,8 +155,10 @@ impl Policy {
         match &epoch.committee {
             CommitteeSource::Named(ids) => {
                 ensure(self.allow_named && ids.len() >= usize::from(m), PolicyBreach::Source)?;
-                let least = u32::from(m) * self.named_corrupt_permille / 1000;
-                ensure(u32::from(c) >= least, PolicyBreach::Corrupt)
+                // Of all that are named, not of m: the coordinator chooses which m of them serve ([DRAW-1]).
+                let named = u64::try_from(ids.len()).unwrap_or(u64::MAX);
+                let least = named.saturating_mul(u64::from(self.named_corrupt_permille)) / 1000;
+                ensure(u64::from(c) >= least, PolicyBreach::Corrupt)
             }
             CommitteeSource::Drawn { width } => {
                 ensure(*width >= u32::from(m) && *width <= self.max_width, PolicyBreach::Width)?;

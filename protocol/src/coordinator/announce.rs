@@ -111,8 +111,16 @@ impl Coordinator {
             self.out.wake_at(now.plus(u64::from(offset)));
         }
         let (invited, eligible) = (cohort.iter().copied().collect(), panel.iter().copied().collect());
-        self.round =
-            Some(Box::new(Round { accepted, signature, head, started: now, cohort: invited, panel: eligible, stage }));
+        self.round = Some(Box::new(Round {
+            accepted,
+            signature,
+            head,
+            started: now,
+            cohort: invited,
+            panel: eligible,
+            closed: false,
+            stage,
+        }));
         self.out.event(CoordinatorEvent::Invited { round: number, cohort, panel });
         Ok(number)
     }

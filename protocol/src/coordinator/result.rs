@@ -18,6 +18,7 @@ use crate::announce::Accepted;
 use crate::codec::{Mean, result_hash};
 use crate::error::Abort;
 use crate::id::SetId;
+use crate::manifest::CommitteeShape;
 use crate::params::DataPlane;
 use crate::record::ResultRecord;
 use crate::statement::{ResultStatement, Statement};
@@ -142,7 +143,7 @@ fn decode<R: CryptoRng + ?Sized>(
             Ok(Decoded { sums, wrong: Vec::new(), detects: usize::from(shape.e) })
         }
         (DataPlane::Masked(packing), Sum::Masked(sum)) => {
-            let (key, wrong) = open_key(sharing, answers, contributors, shape.r, rng)?;
+            let (key, wrong) = open_key(sharing, answers, contributors, shape, rng)?;
             let sums = mask::unmask(packing, plan.matrix(packing), sum, &key, slots).map_err(|_| Abort::Residual)?;
             let detects = answers.len().saturating_sub(usize::from(shape.r)) / 2;
             Ok(Decoded { sums, wrong, detects })
@@ -155,12 +156,13 @@ fn open_key<R: CryptoRng + ?Sized>(
     sharing: &Sharing,
     answers: &[(u16, Shares)],
     contributors: u32,
-    r: u16,
+    shape: &CommitteeShape,
     rng: &mut R,
 ) -> Result<(mask::KeySum, Vec<u16>), Abort> {
-    let opened = sharing.reconstruct(answers, rng).map_err(|error| abort(&error, answers.len(), r))?;
+    let opened = sharing.reconstruct(answers, rng).map_err(|error| abort(&error, answers.len(), shape.r))?;
     let key = sharing.key_sum(&opened, contributors).map_err(|_| Abort::WrongAnswers)?;
-    Ok((key, opened.wrong))
+    // Not all that are off the word: c liars may have picked a word that honest members are off.
+    Ok((key, opened.nameable(shape.c).to_vec()))
 }
 
 fn abort(error: &ReconstructError, got: usize, need: u16) -> Abort {
