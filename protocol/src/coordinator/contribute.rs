@@ -272,7 +272,7 @@ impl Round {
         }
         let suite = self.accepted.manifest.seal;
         for (index, sealed) in (1..).zip(shares) {
-            let size = sharing.plaintext_bytes(index) + suite.overhead();
+            let size = suite.ciphertext_bytes(sharing.plaintext_bytes(index));
             if sealed.enc.len() != suite.enc_bytes() || sealed.ct.len() != size {
                 return None;
             }
