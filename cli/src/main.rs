@@ -1,30 +1,48 @@
-//! The binary of Quorate. For now: `quorate bench`.
+//! `quorate`: the one binary.
+//!
+//! Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 a check or round
+//! failed, 2 wrong use or environment, 130 interrupted.
+
+mod bench;
+mod error;
+mod process;
+mod sim;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-mod bench;
-
+/// Secure aggregation for federated learning.
 #[derive(Parser)]
-#[command(name = "quorate", version, about = "Federated learning with secure aggregation")]
+#[command(name = "quorate", version, about, max_term_width = 110, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+const EXAMPLES: &str = "Examples:
+  quorate sim run                        train a digit classifier under secure aggregation
+  quorate sim run --compare plain,masked the same with and without protection, side by side
+  quorate bench --dim 100000             measure this machine
+
+Not audited. What is protected, from whom and under which numbers: docs/THREAT_MODEL.md";
+
 #[derive(Subcommand)]
 enum Command {
+    /// Simulate training rounds with the real protocol machines
+    Sim(sim::SimArgs),
+    /// Measure the pieces of a round on this machine, each beside its baseline
     Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
-    let Command::Bench(args) = Cli::parse().command;
-    match bench::run(&args) {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Sim(args) => sim::run(args),
+        Command::Bench(args) => bench::run(&args),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("quorate bench: {error}");
-            ExitCode::from(error.exit_code())
-        }
+        Err(failure) => failure.report(),
     }
 }

@@ -25,7 +25,7 @@ pub fn derive(label: Label, ikm: &[u8], context: &[&[u8]]) -> Zeroizing<[u8; 32]
     key
 }
 
-/// An extendable output: the ChaCha20 keystream under [`derive`] ([KDF-2]).
+/// An extendable output: the ChaCha20 keystream under [`derive()`] ([KDF-2]).
 pub struct Xof(ChaCha20Rng);
 
 impl Xof {

@@ -25,14 +25,12 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::str::FromStr;
 
 use hpke::aead::ChaCha20Poly1305 as HpkeAead;
 use hpke::kdf::HkdfSha256 as HpkeKdf;
 use hpke::kem::XWing;
 use hpke::{Deserializable as _, Kem, OpModeR, OpModeS, Serializable as _};
 use rand_core::CryptoRng;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use x25519_dalek::StaticSecret;
 use zeroize::Zeroizing;
@@ -40,81 +38,15 @@ use zeroize::Zeroizing;
 use crate::hash::{Digest, sha256};
 
 mod dhkem;
+mod suite;
+
+pub use suite::{SealSuite, UnknownSealSuite};
 
 /// Bytes of the Poly1305 tag.
 const TAG: usize = 16;
 
 /// Longest info string accepted; the protocol's is 32 bytes.
 pub const MAX_INFO: usize = 1024;
-
-/// How shares are sealed in a round ([SEAL-1]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum SealSuite {
-    /// DHKEM(X25519, HKDF-SHA256).
-    X25519,
-    /// X-Wing: secure as long as one of X25519 and ML-KEM-768 is.
-    XWing,
-}
-
-impl SealSuite {
-    /// The name in configurations and reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::X25519 => "x25519",
-            Self::XWing => "x-wing",
-        }
-    }
-
-    /// Bytes of a round key.
-    #[must_use]
-    pub fn public_key_bytes(self) -> usize {
-        match self {
-            Self::X25519 => 32,
-            Self::XWing => 1216,
-        }
-    }
-
-    /// Bytes of the encapsulated key.
-    #[must_use]
-    pub fn enc_bytes(self) -> usize {
-        match self {
-            Self::X25519 => 32,
-            Self::XWing => 1120,
-        }
-    }
-
-    /// Bytes of a ciphertext for a plaintext of this length, without the encapsulated key.
-    #[must_use]
-    pub fn ciphertext_bytes(self, plaintext: usize) -> usize {
-        plaintext + TAG
-    }
-
-    /// Bytes that sealing adds to a plaintext, the encapsulated key included.
-    #[must_use]
-    pub fn overhead(self) -> usize {
-        self.enc_bytes() + TAG
-    }
-}
-
-impl fmt::Display for SealSuite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Not the name of a sealing suite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("unknown sealing suite; there are x25519 and x-wing")]
-pub struct UnknownSealSuite;
-
-impl FromStr for SealSuite {
-    type Err = UnknownSealSuite;
-
-    fn from_str(name: &str) -> Result<Self, UnknownSealSuite> {
-        [Self::X25519, Self::XWing].into_iter().find(|suite| suite.name() == name).ok_or(UnknownSealSuite)
-    }
-}
 
 /// Why a round key is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -170,7 +102,7 @@ pub struct RoundPublic(PublicInner);
 
 #[derive(Clone)]
 enum PublicInner {
-    X25519([u8; 32]),
+    X25519(dhkem::CurvePoint),
     XWing(Box<XWingPublic>),
 }
 
@@ -194,11 +126,12 @@ impl RoundPublic {
         if !dhkem::is_canonical(&curve) {
             return Err(RoundKeyError::Encoding);
         }
-        if dhkem::is_small_order(&curve) {
+        let point = dhkem::CurvePoint::new(curve);
+        if point.is_small_order() {
             return Err(RoundKeyError::SmallOrder);
         }
         Ok(Self(match suite {
-            SealSuite::X25519 => PublicInner::X25519(curve),
+            SealSuite::X25519 => PublicInner::X25519(point),
             SealSuite::XWing => {
                 let key =
                     <XWing as Kem>::PublicKey::from_bytes(bytes).map_err(|_| RoundKeyError::Encoding)?;
@@ -211,7 +144,7 @@ impl RoundPublic {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            PublicInner::X25519(bytes) => bytes,
+            PublicInner::X25519(point) => point.as_bytes(),
             PublicInner::XWing(key) => &key.bytes,
         }
     }
@@ -288,7 +221,8 @@ impl RoundSecret {
                 if !dhkem::is_canonical(&enc) {
                     return Err(OpenError::Encapsulation);
                 }
-                let agreement = dhkem::agree(secret, &enc).ok_or(OpenError::ZeroAgreement)?;
+                let point = dhkem::CurvePoint::new(enc);
+                let agreement = point.agree(secret).ok_or(OpenError::ZeroAgreement)?;
                 let key = dhkem::Context::new(&agreement, &enc, public, info);
                 key.open(&[], ciphertext).ok_or(OpenError::Inauthentic)
             }
@@ -310,7 +244,8 @@ impl RoundSecret {
 
     fn from_curve(secret: StaticSecret) -> (Self, RoundPublic) {
         let public = *x25519_dalek::PublicKey::from(&secret).as_bytes();
-        (Self(SecretInner::X25519 { secret, public }), RoundPublic(PublicInner::X25519(public)))
+        let point = dhkem::CurvePoint::new(public);
+        (Self(SecretInner::X25519 { secret, public }), RoundPublic(PublicInner::X25519(point)))
     }
 }
 
@@ -369,8 +304,8 @@ impl Sealer {
         }
         let sealed = match (&self.ephemeral, &to.0) {
             (Ephemeral::X25519 { secret, enc }, PublicInner::X25519(public)) => {
-                let agreement = dhkem::agree(secret, public).ok_or(SealError::ZeroAgreement)?;
-                let key = dhkem::Context::new(&agreement, enc, public, info);
+                let agreement = public.agree(secret).ok_or(SealError::ZeroAgreement)?;
+                let key = dhkem::Context::new(&agreement, enc, public.as_bytes(), info);
                 let ciphertext = key.seal(&[], plaintext).ok_or(SealError::Length)?;
                 Sealed { enc: enc.to_vec(), ciphertext }
             }

@@ -342,5 +342,4 @@ fn decode_point(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
 }
 
 #[cfg(test)]
-#[path = "sign_tests.rs"]
 mod tests;

@@ -53,28 +53,19 @@ pub enum CodecError {
 }
 
 /// A quantised update: the slots that enter the data plane. Wiped on drop.
-pub struct Quantised {
-    slots: Vec<u32>,
-    clipped: usize,
-}
+pub struct Quantised(Vec<u32>);
 
 impl Quantised {
     /// Weight digits, then coordinates; each below 2ᵇ.
     #[must_use]
     pub fn slots(&self) -> &[u32] {
-        &self.slots
-    }
-
-    /// Coordinates that clipping changed (all of them where the L2 bound applied).
-    #[must_use]
-    pub const fn clipped(&self) -> usize {
-        self.clipped
+        &self.0
     }
 }
 
 impl Drop for Quantised {
     fn drop(&mut self) {
-        self.slots.zeroize();
+        self.0.zeroize();
     }
 }
 
@@ -188,7 +179,7 @@ impl Codec {
 
     /// The deterministic part: eight bytes of coin a coordinate, of which 53 bits count.
     fn quantise_with(&self, update: &[f32], weight: u32, coins: &[u8]) -> Quantised {
-        let (l2_factor, l2_clipped) = self.l2_factor(update);
+        let l2_factor = self.l2_factor(update);
         let share = f64::from(weight) / f64::from(self.weight_bound);
         let limit = self.clip_l2.map(|bound| bound * share / self.step());
         let mut factor = l2_factor;
@@ -198,24 +189,27 @@ impl Codec {
             let norm = self.norm(&slots);
             match limit {
                 Some(limit) if norm > limit => factor *= (limit / norm) * (1.0 - 1e-9),
-                _ => return self.finish(slots, update, l2_clipped),
+                _ => return Quantised(slots),
             }
         }
         // Rounding towards zero never grows a coordinate, so it always fits.
-        self.finish(self.round(update, weight, l2_factor * (1.0 - 1e-12), None), update, l2_clipped)
+        Quantised(self.round(update, weight, l2_factor * (1.0 - 1e-12), None))
     }
 
-    fn finish(&self, slots: Vec<u32>, update: &[f32], l2_clipped: bool) -> Quantised {
-        let clip = self.clip;
-        let over = update.iter().filter(|&&x| f64::from(x).abs() > clip).count();
-        Quantised { slots, clipped: if l2_clipped { self.dim } else { over } }
+    /// Coordinates that clipping changes: all of them where the L2 bound applies.
+    #[must_use]
+    pub fn count_clipped(&self, update: &[f32]) -> usize {
+        if self.l2_factor(update) < 1.0 {
+            return self.dim;
+        }
+        update.iter().filter(|&&x| f64::from(x).abs() > self.clip).count()
     }
 
-    fn l2_factor(&self, update: &[f32]) -> (f64, bool) {
-        let Some(bound) = self.clip_l2 else { return (1.0, false) };
+    fn l2_factor(&self, update: &[f32]) -> f64 {
+        let Some(bound) = self.clip_l2 else { return 1.0 };
         let square: f64 = update.iter().map(|&x| f64::from(x).clamp(-self.clip, self.clip).powi(2)).sum();
         let norm = square.sqrt();
-        if norm > bound { (bound / norm, true) } else { (1.0, false) }
+        if norm > bound { bound / norm } else { 1.0 }
     }
 
     /// Norm of the quantised coordinates, in steps.
@@ -278,11 +272,23 @@ impl Codec {
 
     /// What the mean would be without quantisation: one clipped, weighted update is added to `into`.
     /// For baselines and for the simulator's comparison.
-    pub fn add_clipped(&self, update: &[f32], weight: u64, into: &mut [f64]) {
-        let (factor, _) = self.l2_factor(update);
+    pub fn add_clipped(&self, update: &[f32], weight: f64, into: &mut [f64]) {
+        let factor = self.l2_factor(update);
         for (sum, &x) in into.iter_mut().zip(update) {
-            *sum += f64::from(x).clamp(-self.clip, self.clip) * factor * weight as f64;
+            *sum += f64::from(x).clamp(-self.clip, self.clip) * factor * weight;
         }
+    }
+
+    /// The clipped update: what mode plain sends, so that a comparison shows quantisation and nothing else.
+    ///
+    /// # Errors
+    /// As [`Codec::quantise`].
+    pub fn clipped(&self, update: &[f32], weight: u64) -> Result<(Vec<f32>, u32), CodecError> {
+        let weight = self.checked_weight(weight)?;
+        self.check_update(update)?;
+        let factor = self.l2_factor(update);
+        let clip = |x: &f32| (f64::from(*x).clamp(-self.clip, self.clip) * factor) as f32;
+        Ok((update.iter().map(clip).collect(), weight))
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use quorate_crypto::hash::Digest;
 use quorate_crypto::mask::{Matrix, Packing, PackingError};
 use quorate_crypto::ring::Suite;
+use quorate_crypto::seal::SealSuite;
 use quorate_crypto::share::{CommitteeShape as Shape, ShareParamsError, Sharing};
 use thiserror::Error;
 
@@ -236,6 +237,32 @@ pub fn committee_shape(
     let (_, sharing) = planes(suite, &shape, n_max, schema, codec.slots())?;
     shape.checks = soundness(&sharing);
     Ok(shape)
+}
+
+/// Bytes of one contribution: control frame and vector.
+pub fn upload_bytes(
+    mode: Mode,
+    suite: Suite,
+    seal: SealSuite,
+    shape: &CommitteeShape,
+    n_max: u32,
+    schema: &Schema,
+) -> Result<usize, PlanError> {
+    let codec = checked_codec(schema)?;
+    // Frame header, contribution header and signature, and two or three length bytes a share.
+    const FIXED: usize = crate::wire::HEADER + 32 * 3 + 36 + 64 + 2;
+    if mode == Mode::Plain {
+        return Ok(FIXED + codec.dim() * 4 + 4);
+    }
+    let (data, sharing) = planes(suite, shape, n_max, schema, codec.slots())?;
+    let vector = match data {
+        DataPlane::Masked(packing) => packing.vector_bytes(codec.slots()),
+        DataPlane::Direct | DataPlane::Plain => 0,
+    };
+    let sealed = (1..=shape.m).map(|index| {
+        sharing.plaintext_bytes(index) + seal.overhead() + 4
+    });
+    Ok(FIXED + vector + sealed.sum::<usize>())
 }
 
 /// Keeps the plan of the newest manifest, so that parties of one process compute it once.

@@ -54,10 +54,12 @@ impl Tree {
     }
 }
 
-/// The root of the workspace.
+/// The root of the workspace: cargo says at run time where this package is, which may be another copy than the one
+/// this program was built from.
 pub fn root() -> PathBuf {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask).to_path_buf()
+    let built = env!("CARGO_MANIFEST_DIR");
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(built), PathBuf::from);
+    xtask.parent().map(Path::to_path_buf).unwrap_or(xtask)
 }
 
 /// What a check found: errors fail it, warnings do not.

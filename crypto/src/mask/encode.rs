@@ -7,12 +7,13 @@
 //!   (once)         (NTT domain, scaled by (q/qᵢ)⁻¹·N⁻¹)          (192 bits)
 //! ```
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::packing::power;
 use super::{MaskSecret, Matrix, Packing, SpentSecret};
+use crate::ring::aligned::AlignedWords;
 use crate::ring::gauss::ErrorStream;
 use crate::ring::ntt::{AnyRing, Ring, ring};
 use crate::ring::round::Rounding;
@@ -101,11 +102,11 @@ impl Parts<'_> {
     fn mask<const L: usize>(&self, ring: &Ring<L>, mut errors: impl FnMut(&mut [i8])) -> Vec<u8> {
         let (packing, degree) = (self.packing, ring.degree);
         let writer = WordWriter::new(ring, packing);
-        let mut transformed = Zeroizing::new(vec![0; L * degree]);
+        let mut transformed = Zeroizing::new(AlignedWords::zeroed(L * degree));
         for (field, out) in ring.fields.iter().zip(transformed.chunks_exact_mut(degree)) {
             field.secret(self.secret, out);
         }
-        let mut residues = Zeroizing::new(vec![0; L * degree]);
+        let mut residues = Zeroizing::new(AlignedWords::zeroed(L * degree));
         let mut noise = Zeroizing::new(vec![0; degree]);
         let len = packing.vector_bytes(self.slots.len());
         // The last word, too, is written with 16 bytes.
@@ -124,6 +125,8 @@ impl Parts<'_> {
             }
             writer.write(&residues, slots, &mut vector[first_word * packing.word_bytes()..]);
         }
+        // What the last word has above p depends on more of the secret than the word does.
+        vector[len..].zeroize();
         vector.truncate(len);
         vector
     }
@@ -134,52 +137,91 @@ struct WordWriter<const L: usize> {
     rounding: Rounding<L>,
     degree: usize,
     word_bytes: usize,
-    slots_per_word: usize,
-    digits_per_group: usize,
-    base: u64,
-    /// Δ·B^(g·digits_per_group) for group g.
-    group_factors: Vec<u128>,
+    /// Δ·Bˡ modulo 2¹²⁸ for digit l.
+    digit_factors: Vec<u128>,
 }
 
 impl<const L: usize> WordWriter<L> {
     fn new(ring: &Ring<L>, packing: &Packing) -> Self {
-        let digits = packing.digits_per_group();
-        let groups = packing.slots_per_word().div_ceil(digits);
         let primes = ring.fields.each_ref().map(|field| field.prime());
+        let digits = 0..packing.slots_per_word();
+        let factor = |digit| packing.delta().wrapping_mul(power(packing.base(), digit));
         Self {
             rounding: Rounding::new(primes, packing.word_bytes()),
             degree: ring.degree,
             word_bytes: packing.word_bytes(),
-            slots_per_word: packing.slots_per_word(),
-            digits_per_group: digits,
-            base: packing.base(),
-            group_factors: (0..groups)
-                .map(|group| packing.delta().wrapping_mul(power(packing.base(), group * digits)))
-                .collect(),
+            digit_factors: digits.map(factor).collect(),
         }
     }
 
-    /// y = u + Δ·m_c mod p for the words of a block; `out` goes 16 bytes beyond the last word's start.
+    /// The words of a block; `out` goes 16 bytes beyond the start of the last one.
     fn write(&self, residues: &[u64], slots: &[u32], out: &mut [u8]) {
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                for (word, slots) in slots.chunks(self.slots_per_word).enumerate() {
-                    let z = std::array::from_fn(|i| residues[i * self.degree + word]);
-                    let masked = self.rounding.round(z).wrapping_add(self.message(slots));
-                    out[word * self.word_bytes..][..16].copy_from_slice(&masked.to_le_bytes());
-                }
-            },
-        );
+        match self.digit_factors.len() {
+            2 => self.write_fixed::<2>(residues, slots, out),
+            3 => self.write_fixed::<3>(residues, slots, out),
+            4 => self.write_fixed::<4>(residues, slots, out),
+            5 => self.write_fixed::<5>(residues, slots, out),
+            6 => self.write_fixed::<6>(residues, slots, out),
+            k => self.write_words(residues, 0, slots.chunks(k), out),
+        }
     }
 
-    /// Δ·m_c modulo 2¹²⁸ ([PACK-1]); digits are gathered in machine words first.
+    /// The same with the number of digits known to the compiler, up to a last word that is not full.
+    fn write_fixed<const K: usize>(&self, residues: &[u64], slots: &[u32], out: &mut [u8]) {
+        let (words, rest) = slots.as_chunks::<K>();
+        if let Some(factors) = self.digit_factors.first_chunk::<K>() {
+            Arch::new().dispatch(WriteFull { writer: self, factors, residues, words, out });
+        }
+        self.write_words(residues, words.len(), std::iter::once(rest).filter(|rest| !rest.is_empty()), out);
+    }
+
+    fn write_words<'a>(
+        &self,
+        residues: &[u64],
+        first: usize,
+        words: impl Iterator<Item = &'a [u32]>,
+        out: &mut [u8],
+    ) {
+        for (word, slots) in words.enumerate() {
+            self.write_word(residues, first + word, message(slots, &self.digit_factors), out);
+        }
+    }
+
+    /// y = u + Δ·m_c mod p ([MASK-5], [PACK-1]): 16 bytes of it, of which the next word leaves w.
     #[inline(always)]
-    fn message(&self, slots: &[u32]) -> u128 {
-        let groups = slots.chunks(self.digits_per_group).zip(&self.group_factors);
-        groups.fold(0, |sum: u128, (digits, factor)| {
-            let gathered = digits.iter().rev().fold(0, |value, &digit| value * self.base + u64::from(digit));
-            sum.wrapping_add(factor.wrapping_mul(u128::from(gathered)))
-        })
+    fn write_word(&self, residues: &[u64], word: usize, message: u128, out: &mut [u8]) {
+        let z = std::array::from_fn(|i| residues[i * self.degree + word]);
+        let masked = self.rounding.round(z).wrapping_add(message);
+        out[word * self.word_bytes..][..16].copy_from_slice(&masked.to_le_bytes());
+    }
+}
+
+/// Δ·m_c modulo 2¹²⁸ ([PACK-1]).
+#[inline(always)]
+fn message(slots: &[u32], factors: &[u128]) -> u128 {
+    slots
+        .iter()
+        .zip(factors)
+        .fold(0, |sum: u128, (&slot, factor)| sum.wrapping_add(factor.wrapping_mul(u128::from(slot))))
+}
+
+/// The loop over words of K digits. A type of its own, because the call of a closure that borrows is not always
+/// inlined into the code for the better instruction set.
+struct WriteFull<'a, const L: usize, const K: usize> {
+    writer: &'a WordWriter<L>,
+    factors: &'a [u128; K],
+    residues: &'a [u64],
+    words: &'a [[u32; K]],
+    out: &'a mut [u8],
+}
+
+impl<const L: usize, const K: usize> WithSimd for WriteFull<'_, L, K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (word, slots) in self.words.iter().enumerate() {
+            self.writer.write_word(self.residues, word, message(slots, self.factors), self.out);
+        }
     }
 }

@@ -15,14 +15,17 @@ use super::Packing;
 use crate::hash::Digest;
 use crate::kdf::derive;
 use crate::labels;
-use crate::ring::ntt::{AnyRing, PrimeField, ring};
+use crate::ring::aligned::AlignedWords;
+#[cfg(test)]
+use crate::ring::ntt::AnyRing;
+use crate::ring::ntt::ring;
 use crate::ring::{PRIME_BITS, Suite};
 
 /// The a_j of a round in the NTT domain, for as many blocks as the vector needs.
 pub struct Matrix {
     suite: Suite,
     /// Block-major, then prime, N values each.
-    values: Vec<u64>,
+    values: AlignedWords,
     block_len: usize,
 }
 
@@ -33,11 +36,13 @@ impl Matrix {
     #[must_use]
     pub fn expand(packing: &Packing, mh: &Digest, slots: usize) -> Self {
         let suite = packing.suite();
-        let Some(ring) = ring(suite) else { return Self { suite, values: Vec::new(), block_len: 1 } };
+        let Some(ring) = ring(suite) else {
+            return Self { suite, values: AlignedWords::zeroed(0), block_len: 1 };
+        };
         let (degree, fields) = (ring.degree(), ring.fields());
         let key = matrix_key(mh);
         let block_len = degree * fields.len();
-        let mut values = vec![0; packing.blocks(slots) * block_len];
+        let mut values = AlignedWords::zeroed(packing.blocks(slots) * block_len);
         values.par_chunks_exact_mut(block_len).enumerate().for_each(|(block, residues)| {
             for ((index, field), residues) in fields.iter().enumerate().zip(residues.chunks_exact_mut(degree))
             {
@@ -51,7 +56,7 @@ impl Matrix {
     /// Bytes of memory behind the matrix.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of_val(self.values.as_slice())
+        size_of_val(&*self.values)
     }
 
     /// Blocks expanded.
@@ -76,9 +81,9 @@ impl Matrix {
 }
 
 /// The coefficients of a_j modulo prime `index`, constant term first: [MASK-3] as it is written, for vectors.
-#[allow(dead_code)]
+#[cfg(test)]
 pub(crate) fn coefficients(ring: AnyRing, mh: &Digest, block: u32, index: usize) -> Option<Vec<u64>> {
-    let field: &PrimeField = ring.fields().get(index)?;
+    let field = ring.fields().get(index)?;
     let mut values = vec![0; ring.degree()];
     draw(&matrix_key(mh), block, index as u32, field.prime(), &mut values);
     Some(values)
@@ -165,6 +170,25 @@ mod tests {
             reject(|bytes| stream.write_keystream(bytes), prime, &mut out);
             assert_eq!(out, expected);
         }
+    }
+
+    /// [MASK-3] [RT-15] First, second and last coefficient, from Python's hmac and the openssl command. Block 2961
+    /// skips word 4465 modulo q₂.
+    #[test]
+    fn known_coefficients() {
+        let (wide, narrow) = (ring(Suite::R8192).unwrap(), ring(Suite::R4096).unwrap());
+        let known = [
+            (wide, 0, 0, [33_342_031_509_622, 11_663_447_402_753, 29_193_226_610_539]),
+            (wide, 1, 2, [5_882_502_032_193, 10_334_617_278_826, 23_006_005_603_950]),
+            (narrow, 700, 1, [18_300_583_525_550, 34_182_148_697_446, 22_935_949_561_588]),
+        ];
+        for (ring, block, index, expected) in known {
+            let drawn = coefficients(ring, &digest(3), block, index).unwrap();
+            assert_eq!([drawn[0], drawn[1], drawn[ring.degree() - 1]], expected);
+        }
+        let skipping = coefficients(wide, &digest(3), 2961, 2).unwrap();
+        assert_eq!(skipping[4464..4467], [61_782_931_174, 7_986_018_024_016, 947_669_664_671]);
+        assert_eq!(skipping[8191], 27_413_814_853_046);
     }
 
     /// [MASK-2] [MASK-3] Another manifest, block or prime gives another matrix; the same gives the same.

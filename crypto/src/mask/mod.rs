@@ -27,7 +27,7 @@
 //! suite, and stays when `S` and the sum of the errors are known (leakage lemma of Willow, ePrint 2024/936). Rounding
 //! is post-processing. Sampling, transforms, rounding and packing run in constant time; secrets and everything computed
 //! from them before rounding are wiped. Nobody proves here that a vector fits its secret: a participant can shift
-//! the sum or make the round fail, and [`unmask`] detects only the latter (see THREAT_MODEL.md).
+//! the sum or make the round fail, and [`unmask()`] detects only the latter (see THREAT_MODEL.md).
 
 mod accumulator;
 mod encode;
@@ -44,3 +44,8 @@ pub use matrix::Matrix;
 pub use packing::{MAX_BITS, MAX_PARTICIPANTS, Packing, PackingError};
 pub use secret::{KeySum, MaskSecret, SpentSecret};
 pub use unmask::{UnmaskError, unmask};
+
+/// The deterministic inside of the data plane, for test vectors.
+#[cfg(test)]
+#[allow(unused_imports)]
+pub(crate) use {encode::mask_with, matrix::coefficients};

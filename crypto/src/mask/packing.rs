@@ -7,7 +7,6 @@
 use std::cmp::Ordering;
 
 use crate::ring::Suite;
-use crate::ring::ntt::ring;
 
 /// Largest number of participants a configuration may allow.
 pub const MAX_PARTICIPANTS: u32 = 10_000;
@@ -79,27 +78,27 @@ impl Packing {
         let Some(Candidate { word_bytes, slots_per_word, delta }) = best else {
             return Err(PackingError::NothingFits { suite, n_max, bits });
         };
-        let residual_bound = (10.0 * deviation(suite, n_max, word_bytes)) as u64;
+        let residual_bound = Noise::new(suite, n_max, word_bytes).largest_residual();
         Ok(Self { suite, n_max, bits, word_bytes, slots_per_word, base, delta, residual_bound })
     }
 
     /// The most slots that fit a word of `word_bytes`, if any does: Δ ≥ 20 standard deviations.
     fn largest(suite: Suite, n_max: u32, base: u64, word_bytes: usize) -> Option<Candidate> {
-        let cell = 20.0 * deviation(suite, n_max, word_bytes);
+        let noise = Noise::new(suite, n_max, word_bytes);
         let mut best = None;
         let mut range = 1_u128;
         for slots_per_word in 1.. {
             let Some(wider) = range.checked_mul(u128::from(base)) else { break };
             range = wider;
             let delta = quotient(word_bytes, range);
-            if (delta as f64) < cell {
+            // A Δ of 32 bits or more wastes whole bytes, so it never wins; leaving it out keeps Δ small.
+            let Ok(delta) = u32::try_from(delta) else { continue };
+            if !noise.fits(delta.into()) {
                 break;
             }
-            best = Some((slots_per_word, delta));
+            best = Some(Candidate { word_bytes, slots_per_word, delta: delta.into() });
         }
-        // A Δ of 64 bits or more wastes whole bytes, so it never wins; leaving it out keeps Δ in a word.
-        let (slots_per_word, delta) = best?;
-        Some(Candidate { word_bytes, slots_per_word, delta: u64::try_from(delta).ok()? })
+        best
     }
 
     /// The suite.
@@ -209,15 +208,40 @@ impl Candidate {
     }
 }
 
-/// One standard deviation of the noise of a full sum, in units of a word:
-/// √(n_max·(6.364/2^τ)² + (n_max+1)/12), 2^τ = q/p. Only +, ·, / and √ of f64: the same everywhere.
-fn deviation(suite: Suite, n_max: u32, word_bytes: usize) -> f64 {
-    let primes = ring(suite).map(|ring| ring.fields()).unwrap_or_default();
-    let q: f64 = primes.iter().map(|field| field.prime() as f64).product();
-    let p: f64 = (0..word_bytes).map(|_| 256.0).product();
-    let error = 6.364 * p / q;
-    let n = f64::from(n_max);
-    (n * error * error + (n + 1.0) / 12.0).sqrt()
+/// The variance σ² = n_max·(6.364/2^τ)² + (n_max+1)/12 of the noise of a full sum, in units of a word; 2^τ = q/p.
+///
+/// Comparisons with multiples of σ are made without a root, whole numbers on one side: then f64 decides every
+/// configuration as the reals do (all 480000 of them were compared with exact rational arithmetic).
+struct Noise {
+    /// n_max·(6.364/2^τ)².
+    errors: f64,
+    /// n_max + 1.
+    roundings: i128,
+}
+
+impl Noise {
+    fn new(suite: Suite, n_max: u32, word_bytes: usize) -> Self {
+        let q: f64 = suite.primes().iter().map(|&prime| prime as f64).product();
+        let p: f64 = (0..word_bytes).map(|_| 256.0).product();
+        let error = 6.364 * p / q;
+        Self { errors: f64::from(n_max) * error * error, roundings: i128::from(n_max) + 1 }
+    }
+
+    /// Δ ≥ 20·σ, as 3Δ² − 100·(n_max+1) ≥ 1200·n_max·(6.364/2^τ)².
+    fn fits(&self, delta: u64) -> bool {
+        let delta = i128::from(delta);
+        (3 * delta * delta - 100 * self.roundings) as f64 >= 1200.0 * self.errors
+    }
+
+    /// ⌊10·σ⌋: the largest r with 3r² − 25·(n_max+1) ≤ 300·n_max·(6.364/2^τ)².
+    fn largest_residual(&self) -> u64 {
+        let inside = |r: u64| {
+            let r = i128::from(r);
+            (3 * r * r - 25 * self.roundings) as f64 <= 300.0 * self.errors
+        };
+        let estimate = (100.0 * (self.errors + self.roundings as f64 / 12.0)).sqrt() as u64;
+        (0..=estimate + 1).rev().find(|&r| inside(r)).unwrap_or(0)
+    }
 }
 
 /// ⌊2^(8·word_bytes)/divisor⌋ for a divisor ≥ 2.
@@ -261,7 +285,7 @@ mod tests {
     }
 
     /// [PACK-2] Every choice for n_max = 1 … 300, every 97th to 10000, all bits, both suites, against exact
-    /// rational arithmetic in Python: SHA-256 over the bytes (w, k).
+    /// rational arithmetic in Python: SHA-256 over the bytes (w, k, u16le(residual bound)).
     #[test]
     fn choices_agree_with_exact_arithmetic() {
         let mut choices = Vec::new();
@@ -270,10 +294,11 @@ mod tests {
                 for n_max in (1..=300).chain((301..=10_000).step_by(97)).chain([10_000]) {
                     let packing = Packing::choose(suite, n_max, bits).unwrap();
                     choices.extend([packing.word_bytes() as u8, packing.slots_per_word() as u8]);
+                    choices.extend((packing.residual_bound() as u16).to_le_bytes());
                 }
             }
         }
-        let expected = "8e504011153bfa77418faff0de60c76a871139344833b7d493de2adb6194be24";
+        let expected = "c633f0a7cf9d7711a28e59507245f0175916cf989e9a212c9677877b68074f4b";
         assert_eq!(sha256(&[&choices]).to_hex(), expected);
     }
 
@@ -286,7 +311,7 @@ mod tests {
                     let packing = Packing::choose(suite, n_max, bits).unwrap();
                     assert!(u64::from(n_max) * ((1 << bits) - 1) < packing.base());
                     assert!(packing.word_bytes() <= suite.max_word_bytes());
-                    let used = packing.range().checked_mul(packing.delta()).unwrap_or(u128::MAX);
+                    let used = packing.range().saturating_mul(packing.delta());
                     assert!(used <= packing.modulus_mask() || packing.range().is_power_of_two());
                     assert!(2 * packing.residual_bound() <= packing.delta());
                     let group = packing.digits_per_group();

@@ -9,11 +9,12 @@
 //! Nothing here is secret: `S` is what the committee has opened. A contribution whose vector does not fit its
 //! secret makes residuals uniform, and the *whole* round fails: single slots are never handed out.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::packing::power;
 use super::{Accumulator, KeySum, Matrix, Packing};
+use crate::ring::aligned::AlignedWords;
 use crate::ring::ntt::{AnyRing, Ring, ring};
 use crate::ring::round::Rounding;
 
@@ -71,7 +72,7 @@ impl Parts<'_> {
     fn unmask<const L: usize>(&self, ring: &Ring<L>, sums: &mut [u64]) -> bool {
         let degree = ring.degree;
         let reader = WordReader::new(ring, self.packing);
-        let mut transformed = vec![0; L * degree];
+        let mut transformed = AlignedWords::zeroed(L * degree);
         for (field, out) in ring.fields.iter().zip(transformed.chunks_exact_mut(degree)) {
             field.key_sum(&self.key.0, out);
         }
@@ -79,7 +80,7 @@ impl Parts<'_> {
         blocks
             .zip(sums.par_chunks_mut(degree * self.packing.slots_per_word()))
             .map_init(
-                || vec![0; L * degree],
+                || AlignedWords::zeroed(L * degree),
                 |residues, ((block, words), sums)| {
                     let parts = block.chunks_exact(degree).zip(transformed.chunks_exact(degree));
                     for ((field, (block, key)), out) in
@@ -117,7 +118,7 @@ impl<const L: usize> WordReader<L> {
             rounding: Rounding::new(primes, packing.word_bytes()),
             degree: ring.degree,
             modulus_mask: packing.modulus_mask(),
-            half: u128::from(packing.delta_word() / 2),
+            half: packing.delta() / 2,
             residual_bound: packing.residual_bound(),
             range: packing.range(),
             slots_per_word: packing.slots_per_word(),
@@ -131,40 +132,73 @@ impl<const L: usize> WordReader<L> {
 
     /// Writes the sums of a block; false if any word is out of bounds.
     fn read(&self, residues: &[u64], words: &[u128], sums: &mut [u64]) -> bool {
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                let mut sound = true;
-                for ((index, word), sums) in
-                    words.iter().enumerate().zip(sums.chunks_mut(self.slots_per_word))
-                {
-                    let z = std::array::from_fn(|i| residues[i * self.degree + index]);
-                    let open = word.wrapping_sub(self.rounding.round(z)).wrapping_add(self.half);
-                    let (packed, rest) = self.delta.divide(open & self.modulus_mask);
-                    // rest − ⌊Δ/2⌋ is the centred residual.
-                    sound &= rest.abs_diff(self.half) <= self.residual_bound && packed < self.range;
-                    self.split(packed, sums);
-                }
-                sound
-            },
-        )
+        match self.slots_per_word {
+            2 => self.read_fixed::<2>(residues, words, sums),
+            3 => self.read_fixed::<3>(residues, words, sums),
+            4 => self.read_fixed::<4>(residues, words, sums),
+            5 => self.read_fixed::<5>(residues, words, sums),
+            6 => self.read_fixed::<6>(residues, words, sums),
+            k => {
+                let words = words.iter().enumerate().zip(sums.chunks_mut(k));
+                words.fold(true, |sound, ((index, &word), sums)| {
+                    sound & self.read_word(residues, index, word, sums)
+                })
+            }
+        }
+    }
+
+    /// The same with the number of digits known to the compiler, up to a last word that is not full.
+    fn read_fixed<const K: usize>(&self, residues: &[u64], words: &[u128], sums: &mut [u64]) -> bool {
+        let (sums, rest) = sums.as_chunks_mut::<K>();
+        let (full, last) = words.split_at(sums.len());
+        let last =
+            last.iter().fold(true, |sound, &word| sound & self.read_word(residues, full.len(), word, rest));
+        last & Arch::new().dispatch(ReadFull { reader: self, residues, words: full, sums })
+    }
+
+    /// t and the check of [UNMASK-1], then the digits.
+    #[inline(always)]
+    fn read_word(&self, residues: &[u64], index: usize, word: u128, sums: &mut [u64]) -> bool {
+        let z = std::array::from_fn(|i| residues[i * self.degree + index]);
+        let open = word.wrapping_sub(self.rounding.round(z)).wrapping_add(self.half) & self.modulus_mask;
+        let (packed, rest) = self.delta.divide(open);
+        self.split(packed, sums);
+        // rest − ⌊Δ/2⌋ is the centred residual.
+        (rest.abs_diff(self.half) <= self.residual_bound) & (packed < self.range)
     }
 
     /// The digits of `packed`, least significant first.
     #[inline(always)]
     fn split(&self, packed: u128, sums: &mut [u64]) {
-        let mut rest = packed;
-        let mut groups = sums.chunks_mut(self.digits_per_group).peekable();
-        while let Some(group) = groups.next() {
-            let mut value = rest as u64;
-            if groups.peek().is_some() {
+        let (mut rest, mut value, mut left) = (packed, 0, 0);
+        for sum in sums {
+            if left == 0 {
                 let (quotient, remainder) = self.group.divide(rest);
-                (rest, value) = (quotient, remainder as u64);
+                (rest, value, left) = (quotient, remainder as u64, self.digits_per_group);
             }
-            for sum in group {
-                (value, *sum) = self.base.divide(value);
-            }
+            (value, *sum) = self.base.divide(value);
+            left -= 1;
         }
+    }
+}
+
+/// The loop over words of K digits; a type for the reason given at its twin in `encode`.
+struct ReadFull<'a, const L: usize, const K: usize> {
+    reader: &'a WordReader<L>,
+    residues: &'a [u64],
+    words: &'a [u128],
+    sums: &'a mut [[u64; K]],
+}
+
+impl<const L: usize, const K: usize> WithSimd for ReadFull<'_, L, K> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> bool {
+        let words = self.words.iter().enumerate().zip(self.sums);
+        words.fold(true, |sound, ((index, &word), sums)| {
+            sound & self.reader.read_word(self.residues, index, word, sums)
+        })
     }
 }
 
@@ -203,7 +237,7 @@ impl Divisor {
 
     #[inline(always)]
     fn divide(&self, x: u64) -> (u64, u64) {
-        let estimate = (u128::from(x) * u128::from(self.reciprocal) >> 64) as u64;
+        let estimate = ((u128::from(x) * u128::from(self.reciprocal)) >> 64) as u64;
         let rest = x - estimate * self.divisor;
         let short = rest >= self.divisor;
         (estimate + u64::from(short), if short { rest - self.divisor } else { rest })
@@ -216,7 +250,7 @@ fn high_product(a: u128, b: u128) -> u128 {
     let low = |x: u128| x & u128::from(u64::MAX);
     let (a0, a1, b0, b1) = (low(a), a >> 64, low(b), b >> 64);
     let (cross, other) = (a1 * b0, a0 * b1);
-    let carry = (a0 * b0 >> 64) + low(cross) + low(other);
+    let carry = ((a0 * b0) >> 64) + low(cross) + low(other);
     a1 * b1 + (cross >> 64) + (other >> 64) + (carry >> 64)
 }
 

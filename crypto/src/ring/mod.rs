@@ -6,6 +6,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `ntt` | products modulo one prime, by `tfhe-ntt`; the only file that names that crate |
+//! | `aligned` | buffers for transforms |
 //! | `gauss` | the tables and the constant-time sampler of [GAUSS-1] |
 //! | `round` | the rounding formula of [MASK-5] |
 //!
@@ -19,6 +20,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) mod aligned;
 pub(crate) mod gauss;
 pub(crate) mod ntt;
 pub(crate) mod round;
@@ -118,7 +120,7 @@ mod tests {
 
     #[test]
     fn primes_are_the_largest_of_their_kind() {
-        let is_prime = |n: u64| (2..).take_while(|d| d * d <= n).all(|d| n % d != 0);
+        let is_prime = |n: u64| (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d));
         let mut found = (0..).map(|k| (1 << PRIME_BITS) - 16384 * k + 1).skip(1).filter(|&n| is_prime(n));
         for prime in PRIMES {
             assert_eq!(found.next(), Some(prime));

@@ -123,55 +123,71 @@ fn a_dealer_checks_its_own_input() {
     assert_eq!(larger.deal(secret(), &ctx(), &mut rng(1)).err(), Some(error));
 }
 
+/// A round and what it must give for the fixed coins below.
+struct KnownAnswer {
+    slots: Vec<u32>,
+    n_max: u32,
+    bits: u8,
+    committee: (u16, u16, u16),
+    prime: u64,
+    /// SHA-256 over the plaintexts of all members.
+    plaintexts: &'static str,
+    /// SHA-256 over the check values of all members, each as u64le.
+    checks: &'static str,
+}
+
+fn known_cases() -> [KnownAnswer; 3] {
+    let small = KnownAnswer {
+        slots: vec![1, 2, 3, 4, 15],
+        n_max: 3,
+        bits: 4,
+        committee: (4, 3, 2),
+        prime: 47,
+        plaintexts: "86852afe6092d2fd6c4dc2fe5b1fabc847eda5b5da2c9e5df4e7cd2b99d51f45",
+        checks: "8b6b13c3ff85ec402a2e5e0eed5e9987a882a3fff6545231e5518de8b78b44c4",
+    };
+    let wide = KnownAnswer {
+        slots: vec![16_777_215, 0, 77],
+        n_max: 10_000,
+        bits: 24,
+        committee: (4, 3, 2),
+        prime: 167_772_150_023,
+        plaintexts: "64a8992ff2371be765bb2f99f8dba41b9d6a6f698b0c781a1a7382a1e63aa839",
+        checks: "485ba856456154a45730f9fd8da1f3c81e116dd11ad6afd988a4447b5326a508",
+    };
+    let larger = KnownAnswer {
+        slots: (0..37).map(|i| i * i % 200).collect(),
+        n_max: 1_000,
+        bits: 8,
+        committee: (7, 5, 2),
+        prime: 255_007,
+        plaintexts: "ecf0ce399b99936a63d6e69e540f57f608a255ead3f07748c49af67d528ad1b7",
+        checks: "970dfa80f125c0ac67d348932843e15ce51b85ce403cc68701ac935d1cfb76a5",
+    };
+    [small, wide, larger]
+}
+
 /// [FIELD-1], [DEAL-1], [CHK-1], [KDF-2]: dealings and check values as computed by a program that
 /// shares no code with this one. Seed of member i is i in every byte, check value (j, k) is
 /// (jK + k)·12345678901 mod P, hdr is 08…08.
 #[test]
 fn known_answers() {
-    let squares: Vec<u64> = (0..37).map(|i| i * i % 200).collect();
-    // Slots, n_max, bits, (m, r, ρ), P, SHA-256 over all plaintexts, over all check values as u64le.
-    let cases: [(&[u64], u32, u8, [u16; 3], u64, &str, &str); 3] = [
-        (
-            &[1, 2, 3, 4, 15],
-            3,
-            4,
-            [4, 3, 2],
-            47,
-            "86852afe6092d2fd6c4dc2fe5b1fabc847eda5b5da2c9e5df4e7cd2b99d51f45",
-            "8b6b13c3ff85ec402a2e5e0eed5e9987a882a3fff6545231e5518de8b78b44c4",
-        ),
-        (
-            &[16_777_215, 0, 77],
-            10_000,
-            24,
-            [4, 3, 2],
-            167_772_150_023,
-            "64a8992ff2371be765bb2f99f8dba41b9d6a6f698b0c781a1a7382a1e63aa839",
-            "485ba856456154a45730f9fd8da1f3c81e116dd11ad6afd988a4447b5326a508",
-        ),
-        (
-            &squares,
-            1_000,
-            8,
-            [7, 5, 2],
-            255_007,
-            "ecf0ce399b99936a63d6e69e540f57f608a255ead3f07748c49af67d528ad1b7",
-            "970dfa80f125c0ac67d348932843e15ce51b85ce403cc68701ac935d1cfb76a5",
-        ),
-    ];
-    for (slots, n_max, bits, [m, r, rho], prime, plaintexts, checks) in cases {
-        let sharing = Sharing::direct(slots.len(), n_max, bits, m, r, rho).unwrap();
-        assert_eq!(sharing.prime(), prime);
+    for case in known_cases() {
+        let (m, r, rho) = case.committee;
+        let sharing = Sharing::direct(case.slots.len(), case.n_max, case.bits, m, r, rho).unwrap();
+        assert_eq!(sharing.prime(), case.prime);
         let seeds: Vec<[u8; 32]> = (1..=(r - rho) as u8).map(|i| [i; 32]).collect();
-        let values = (0..sharing.checks() as u64 * u64::from(rho)).map(|i| i * 12_345_678_901 % prime);
-        let coins = Coins { seeds: seeds.into(), checks: values.collect::<Vec<_>>().into() };
-        let dealing = sharing.deal_with(slots, &coins, &ctx());
+        let count = sharing.checks() as u64 * u64::from(rho);
+        let checks: Vec<u64> = (0..count).map(|i| i * 12_345_678_901 % case.prime).collect();
+        let slots: Vec<u64> = case.slots.iter().map(|&slot| u64::from(slot)).collect();
+        let coins = Coins { seeds: seeds.into(), checks: checks.into() };
+        let dealing = sharing.deal_with(&slots, &coins, &ctx());
         let all: Vec<&[u8]> = (1..=m).map(|index| dealing.plaintext(index)).collect();
-        assert_eq!(sha256(&all).to_hex(), plaintexts);
+        assert_eq!(sha256(&all).to_hex(), case.plaintexts);
         let hdr = Digest::from_bytes([8; 32]);
-        let values =
-            open_all(&sharing, &dealing).into_iter().flat_map(|s| sharing.check_values(&s, &hdr, &ctx()));
+        let shares = open_all(&sharing, &dealing);
+        let values = shares.iter().flat_map(|share| sharing.check_values(share, &hdr, &ctx()));
         let bytes: Vec<u8> = values.flat_map(u64::to_le_bytes).collect();
-        assert_eq!(sha256(&[&bytes]).to_hex(), checks);
+        assert_eq!(sha256(&[&bytes]).to_hex(), case.checks);
     }
 }

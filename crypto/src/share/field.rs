@@ -6,9 +6,10 @@
 //! # Security
 //!
 //! [`Field::reduce`], [`Field::add`], [`Field::sub`] and [`Field::mul`] see secrets. They are
-//! Barrett steps and masked corrections: no branch and no index depends on a value. [`Field::draw`]
-//! skips words ≥ P, so its running time tells how many words were skipped; those are independent of
-//! the words that were kept. [`Field::pow`] and [`Field::invert`] are for public values only.
+//! Barrett steps and masked corrections: no branch and no index depends on a value (one in
+//! [`Field::mul`] depends on P). [`Field::draw`] skips words ≥ P, so its running time tells how many
+//! words were skipped; those are independent of the words that were kept. [`Field::pow`] and
+//! [`Field::invert`] are for public values only.
 
 use rand_core::CryptoRng;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -112,7 +113,7 @@ impl Field {
     /// a·b.
     #[inline(always)]
     pub(crate) fn mul(&self, a: u64, b: u64) -> u64 {
-        self.reduce_wide(u128::from(a) * u128::from(b))
+        if self.bits <= 32 { self.reduce(a * b) } else { self.reduce_wide(u128::from(a) * u128::from(b)) }
     }
 
     /// The element of an integer −P < x < P.
@@ -164,10 +165,8 @@ impl Field {
             let drawn = &mut bytes[..WORD * rest.len().min(DRAW_BYTES / WORD)];
             fill(drawn);
             let mut kept = 0;
-            for word in drawn.chunks_exact(WORD) {
-                let mut wide = [0; 8];
-                wide[..WORD].copy_from_slice(word);
-                let value = u64::from_le_bytes(wide) & mask;
+            for word in drawn.as_chunks::<WORD>().0 {
+                let value = word.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)) & mask;
                 rest[kept] = value;
                 kept += usize::from(value < self.prime);
             }

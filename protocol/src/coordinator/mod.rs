@@ -211,6 +211,12 @@ impl Coordinator {
         self.epoch.as_ref().map(|(epoch, _)| epoch.as_ref())
     }
 
+    /// Everything computed from the newest manifest.
+    #[must_use]
+    pub fn plan(&self) -> Option<Arc<crate::params::RoundPlan>> {
+        self.round.as_ref().map(|round| Arc::clone(&round.accepted.plan))
+    }
+
     /// Whether a round is under way.
     #[must_use]
     pub fn is_busy(&self) -> bool {

@@ -164,6 +164,11 @@ impl Member {
         MemberSnapshot::new(*self.trust.head(), *self.trust.acted(), self.last_lock)
     }
 
+    /// Continues after a round known to be over: nothing up to it is ever acted on again.
+    pub fn resume_after(&mut self, acted: ManifestRecord) {
+        self.trust.restore(*self.trust.head(), acted);
+    }
+
     /// Puts a stored member back together: silent in every round it had sent a key for ([OPEN-3]).
     #[must_use]
     pub fn restore(

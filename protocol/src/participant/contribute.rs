@@ -70,12 +70,18 @@ impl Participant {
             Stage::Contributed(_) => return Err(ApiMisuse::AlreadyContributed.into()),
             _ => return Err(ApiMisuse::NoRound.into()),
         };
-        let quantised = ready.accepted.plan.codec().quantise(update, weight, rng)?;
-        let clipped = quantised.clipped();
+        let codec = ready.accepted.plan.codec();
         let (header, vector, shares) = match &ready.roster {
-            None => plain(ready, self.trust.id(), update, weight as u32),
-            Some(roster) => masked(ready, roster, self.trust.id(), &quantised, rng)?,
+            None => {
+                let (update, weight) = codec.clipped(update, weight)?;
+                plain(ready, self.trust.id(), &update, weight)
+            }
+            Some(roster) => {
+                let quantised = codec.quantise(update, weight, rng)?;
+                masked(ready, roster, self.trust.id(), &quantised, rng)?
+            }
         };
+        let clipped = codec.count_clipped(update);
         self.leave(header, vector, shares);
         Ok(clipped)
     }

@@ -31,7 +31,7 @@ use crate::error::{ApiMisuse, DecodeError, Fault, FaultKind};
 use crate::id::PartyId;
 use crate::outbox::{Outbox, Output};
 use crate::params::PlanCache;
-use crate::record::{ContributionRecord, ParticipantRecord};
+use crate::record::{ContributionRecord, ManifestRecord, ParticipantRecord};
 use crate::roster::VerifiedRoster;
 use crate::snapshot::ParticipantSnapshot;
 use crate::wire::{self, Message as _, Poll};
@@ -159,6 +159,11 @@ impl Participant {
     #[must_use]
     pub fn snapshot(&self) -> ParticipantSnapshot {
         ParticipantSnapshot::new(*self.trust.head(), *self.trust.acted(), self.last)
+    }
+
+    /// Continues after a round known to be over: nothing up to it is ever acted on again.
+    pub fn resume_after(&mut self, acted: ManifestRecord) {
+        self.trust.restore(*self.trust.head(), acted);
     }
 
     /// Puts a stored participant back together: snapshot first, then every later record. It is silent in

@@ -39,35 +39,39 @@ def derive(label, ikm, *context):
     return hmac.new(prk, framed(PREFIX + label.encode(), *context) + b"\x01", hashlib.sha256).digest()
 
 
-def _quarter(x, a, b, c, d):
-    x[a] = (x[a] + x[b]) & 0xFFFFFFFF
-    t = x[d] ^ x[a]
-    x[d] = (t << 16 | t >> 16) & 0xFFFFFFFF
-    x[c] = (x[c] + x[d]) & 0xFFFFFFFF
-    t = x[b] ^ x[c]
-    x[b] = (t << 12 | t >> 20) & 0xFFFFFFFF
-    x[a] = (x[a] + x[b]) & 0xFFFFFFFF
-    t = x[d] ^ x[a]
-    x[d] = (t << 8 | t >> 24) & 0xFFFFFFFF
-    x[c] = (x[c] + x[d]) & 0xFFFFFFFF
-    t = x[b] ^ x[c]
-    x[b] = (t << 7 | t >> 25) & 0xFFFFFFFF
+def chacha20(key, first, count):
+    """`count` blocks of 64 bytes from block `first`; 20 rounds, zero nonce, 64-bit block counter.
 
-
-def chacha20_block(key, counter):
-    """One block of 64 bytes; 20 rounds, zero nonce, 64-bit block counter."""
-    start = list(struct.unpack("<16I", b"expand 32-byte k" + key + u64le(counter) + b"\0" * 8))
+    All blocks are computed together: a state word is one integer with a lane of 64 bits for every block.
+    """
+    ones = sum(1 << (64 * i) for i in range(count))
+    mask = ones * 0xFFFFFFFF
+    counters = [first + i for i in range(count)]
+    start = [w * ones for w in struct.unpack("<12I", b"expand 32-byte k" + key)]
+    start += [sum((c >> shift & 0xFFFFFFFF) << (64 * i) for i, c in enumerate(counters)) for shift in (0, 32)]
+    start += [0, 0]
     x = start[:]
+
+    def rotated(v, n):
+        return (v << n | v >> (32 - n)) & mask
+
+    def quarter(a, b, c, d):
+        x[a] = (x[a] + x[b]) & mask
+        x[d] = rotated(x[d] ^ x[a], 16)
+        x[c] = (x[c] + x[d]) & mask
+        x[b] = rotated(x[b] ^ x[c], 12)
+        x[a] = (x[a] + x[b]) & mask
+        x[d] = rotated(x[d] ^ x[a], 8)
+        x[c] = (x[c] + x[d]) & mask
+        x[b] = rotated(x[b] ^ x[c], 7)
+
     for _ in range(10):
-        _quarter(x, 0, 4, 8, 12)
-        _quarter(x, 1, 5, 9, 13)
-        _quarter(x, 2, 6, 10, 14)
-        _quarter(x, 3, 7, 11, 15)
-        _quarter(x, 0, 5, 10, 15)
-        _quarter(x, 1, 6, 11, 12)
-        _quarter(x, 2, 7, 8, 13)
-        _quarter(x, 3, 4, 9, 14)
-    return struct.pack("<16I", *((a + b) & 0xFFFFFFFF for a, b in zip(x, start)))
+        for i in range(4):
+            quarter(i, 4 + i, 8 + i, 12 + i)
+        for i in range(4):
+            quarter(i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4)
+    words = [((a + b) & mask).to_bytes(8 * count, "little") for a, b in zip(x, start)]
+    return b"".join(w[8 * i : 8 * i + 4] for i in range(count) for w in words)
 
 
 class Xof:
@@ -79,11 +83,12 @@ class Xof:
         self.rest = b""
 
     def read(self, n):
-        parts, have = [self.rest], len(self.rest)
-        while have < n:
-            parts.append(chacha20_block(self.key, self.counter))
-            self.counter += 1
-            have += 64
+        parts, missing = [self.rest], -(-(n - len(self.rest)) // 64)
+        while missing > 0:
+            blocks = min(missing, 1024)
+            parts.append(chacha20(self.key, self.counter, blocks))
+            self.counter += blocks
+            missing -= blocks
         data = b"".join(parts)
         self.rest = data[n:]
         return data[:n]
@@ -98,9 +103,10 @@ class Xof:
         mask = (1 << ceil_log2(prime)) - 1
         out = []
         while len(out) < n:
-            x = int.from_bytes(self.read(size), "little") & mask
-            if x < prime:
-                out.append(x)
+            # Exactly as many words as are missing, so that nothing is read ahead.
+            data = self.read(size * (n - len(out)))
+            words = (int.from_bytes(data[i : i + size], "little") & mask for i in range(0, len(data), size))
+            out += [x for x in words if x < prime]
         return out
 
 
@@ -251,7 +257,9 @@ def self_test():
     schedule = aes128_schedule(bytes(range(16)))
     cipher = aes128_encrypt(schedule, int.from_bytes(bytes.fromhex("00112233445566778899aabbccddeeff"), "big"))
     assert cipher == 0x69C4E0D86A7B0430D8CDB78070B4C55A
-    stream = chacha20_block(b"\0" * 32, 0).hex()
-    assert stream.startswith("76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7")
+    stream = chacha20(b"\0" * 32, 0, 3)
+    assert stream.hex().startswith("76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7")
+    assert stream[64:96].hex() == "9f07e7be5551387a98ba977c732d080dcb0f29a048e3656912c6533e32ee7aed"
+    assert stream[128:] == chacha20(b"\0" * 32, 2, 1)
     assert blake3(b"").hex() == "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
     assert blake3(b"abc").hex() == "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from decimal import ROUND_HALF_EVEN, Decimal, getcontext
 from fractions import Fraction
 from math import isqrt
+from operator import mul
 
 from .primitives import Xof, aes128_ctr, derive
 
@@ -82,6 +83,15 @@ def negacyclic(a, s, bound):
     return [c[i] - c[i + n] for i in range(n)]
 
 
+def product_start(a, s, count):
+    """The first `count` coefficients of a·s mod X^N + 1: by definition if they are few."""
+    if count > 100:
+        return negacyclic(a, s, max(map(abs, s)) or 1)[:count]
+    around = [-x for x in s] + s  # entry N + i is s_i, entry i is −s_i: X^N = −1
+    n = len(a)
+    return [sum(map(mul, a, reversed(around[c + 1 : c + 1 + n]))) for c in range(count)]
+
+
 class Packing:
     """[PACK-1], [PACK-2], [SUM-1]."""
 
@@ -139,7 +149,7 @@ def mask_words(packing, mh, block, secret, errors, count):
     """[MASK-5]: the first `count` words of the mask of one block."""
     p, total = packing.p, [0] * count
     for i, q in enumerate(packing.primes):
-        product = negacyclic(cached_matrix(mh, block, i, packing.degree), secret, max(map(abs, secret)) or 1)
+        product = product_start(cached_matrix(mh, block, i, packing.degree), secret, count)
         inverse = pow(packing.q // q, -1, q)
         factor = (p << 64) // q
         for c in range(count):
@@ -205,6 +215,6 @@ def errors_of(ikm):
 def self_test():
     assert [q % 16384 for q in PRIMES] == [1, 1, 1] and max(PRIMES) < 2**45
     assert all(pow(2, q - 1, q) == 1 for q in PRIMES)
-    assert negacyclic([1, 2, 3], [-1, 0, 5], 5) == [-11, -17, 2]
+    assert negacyclic([1, 2, 3], [-1, 0, 5], 5) == product_start([1, 2, 3], [-1, 0, 5], 3) == [-11, -17, 2]
     got = [(p.w, p.k) for p in (Packing(s, n, b) for s in SUITES for b, n in ((8, 1000), (16, 100), (16, 1000), (16, 10000)))]
     assert got == [(15, 6), (15, 5), (14, 4), (16, 4), (10, 4), (10, 3), (11, 3), (9, 2)], got

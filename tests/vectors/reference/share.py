@@ -52,6 +52,8 @@ class Sharing:
     """[FIELD-1], [DEAL-1], [CHK-1] for one committee."""
 
     def __init__(self, bound, secrets, m, r, rho):
+        if not 1 <= rho < r <= m <= 512:
+            raise Refused("committee")
         self.m, self.r, self.rho = m, r, rho
         self.free = r - rho
         self.prime = smallest_prime_above(max(bound, m + r))
@@ -64,10 +66,18 @@ class Sharing:
 
     @classmethod
     def masked(cls, suite, n_max, m, r, rho):
+        if suite not in SUITES:
+            raise Refused("suite")
+        if not 1 <= n_max <= 10_000:
+            raise Refused("n_max")
         return cls(2 * 37 * n_max, SUITES[suite][0], m, r, rho)
 
     @classmethod
     def direct(cls, slots, n_max, bits, m, r, rho):
+        if not 1 <= n_max <= 10_000:
+            raise Refused("n_max")
+        if not 1 <= bits <= 24:
+            raise Refused("bits")
         if not 1 <= slots <= 8192:
             raise Refused("slots")
         return cls(n_max * (2**bits - 1), slots, m, r, rho)
@@ -187,13 +197,14 @@ class Sharing:
         return out
 
     def reconstruct_direct(self, answers, a_min, bits, contributors):
-        """[DIRECT-1]."""
+        """[DIRECT-1]: all answers but at most min(⌊(a−r)/2⌋, a − a_min) lie on one codeword."""
         if len({i for i, _ in answers}) != len(answers) or any(not 1 <= i <= self.m for i, _ in answers):
             raise Refused("index")
-        if len(answers) < max(a_min, self.r):
+        if len(answers) < a_min:
             raise Refused("too few")
-        if not self.consistent(answers):
-            raise Refused("codeword")
+        wrong = self.decode(answers)
+        if len(answers) - len(wrong) < a_min:
+            raise Refused("undecodable")
         secrets, _ = self.reconstruct(answers)
         if any(secrets[self.secrets :]):
             raise Refused("padding")

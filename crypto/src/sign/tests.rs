@@ -226,38 +226,12 @@ proptest! {
     }
 }
 
-/// Prints the cost of a signature; run in release with `--ignored --nocapture`.
-#[test]
-#[ignore = "prints timings"]
-fn cost() {
-    use std::time::Instant;
-    let keys: Vec<_> = (0..1000).map(|i| SigningKey::generate(&mut rng(i))).collect();
-    let start = Instant::now();
-    let signed: Vec<_> = keys.iter().enumerate().map(|(i, key)| key.sign(&message(i))).collect();
-    println!("sign          {:.1} µs", start.elapsed().as_secs_f64() * 1e3);
-    let mut items: Vec<_> = (0..1000)
-        .map(|i| SignedItem { key: keys[i].public(), message: message(i), signature: signed[i] })
-        .collect();
-    let start = Instant::now();
-    assert!(items.iter().all(|item| item.key.verify(&item.message, &item.signature).is_ok()));
-    println!("verify single {:.1} µs", start.elapsed().as_secs_f64() * 1e3);
-    let mut rng = rng(0);
-    for n in [10, 32, 100, 1000] {
-        let start = Instant::now();
-        for chunk in items.chunks(n) {
-            verify_batch(chunk, &mut rng).unwrap();
-        }
-        println!("verify in batches of {n:4} {:.1} µs", start.elapsed().as_secs_f64() * 1e3);
-    }
-    items[500].message = message(0);
-    let start = Instant::now();
-    verify_batch(&items, &mut rng).unwrap_err();
-    println!("batch with one bad {:.1} µs", start.elapsed().as_secs_f64() * 1e3);
-    items.iter_mut().for_each(|item| item.message = message(5000));
-    let start = Instant::now();
-    verify_batch(&items, &mut rng).unwrap_err();
-    println!("batch, all bad {:.1} µs", start.elapsed().as_secs_f64() * 1e3);
-    let start = Instant::now();
-    assert!(keys.iter().all(|key| PublicKey::parse(key.public().as_bytes()).is_ok()));
-    println!("parse key {:.1} µs", start.elapsed().as_secs_f64() * 1e3);
+
+fn best(what: &str, n: usize, mut run: impl FnMut()) {
+    let times = (0..20).map(|_| {
+        let start = std::time::Instant::now();
+        run();
+        start.elapsed()
+    });
+    println!("{what} {n}: {:.1} µs each", times.min().unwrap().as_secs_f64() * 1e6 / n as f64);
 }

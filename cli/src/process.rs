@@ -1,0 +1,41 @@
+//! What the library crates may not touch: clocks, signals, the process's memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use cpu_time::ThreadTime;
+use quorate_sim::meter::Meter;
+
+/// CPU time of the calling thread.
+pub struct ThreadMeter;
+
+impl Meter for ThreadMeter {
+    fn cpu(&self) -> Duration {
+        ThreadTime::now().as_duration()
+    }
+}
+
+/// Set by Ctrl-C; a second Ctrl-C ends the process at once.
+pub fn stop_flag() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&flag);
+    let installed = ctrlc::set_handler(move || {
+        if seen.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+        eprintln!("\nstopping after this step; once more to stop at once");
+    });
+    if installed.is_err() {
+        eprintln!("note: Ctrl-C ends this run at once; checkpoints stay");
+    }
+    flag
+}
+
+/// Largest resident memory of this process in bytes; 0 where the system does not say.
+pub fn peak_rss() -> u64 {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return 0 };
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}

@@ -1,0 +1,163 @@
+//! `quorate sim`: runs, resumed runs, comparisons.
+
+mod args;
+mod folder;
+mod show;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use quorate_protocol::manifest::Mode;
+use quorate_sim::config::{ConfigError, Options};
+use quorate_sim::experiment::{Experiment, ExperimentError, Surroundings};
+use quorate_sim::report::{Comparison, RoundRow, Run, Summary, html, write_atomic, write_run};
+use quorate_sim::world::WorldError;
+
+pub use args::SimArgs;
+use args::{ResumeArgs, RunArgs, SimCommand};
+use show::Screen;
+
+use crate::error::Failure;
+use crate::process::{ThreadMeter, peak_rss, stop_flag};
+
+/// A finished run.
+struct Finished {
+    label: &'static str,
+    summary: Summary,
+    rows: Vec<RoundRow>,
+}
+
+/// Runs the subcommand.
+pub fn run(args: SimArgs) -> Result<(), Failure> {
+    match args.command {
+        SimCommand::Run(args) => start(&args),
+        SimCommand::Resume(args) => resume(&args),
+    }
+}
+
+fn start(args: &RunArgs) -> Result<(), Failure> {
+    threads(args.threads)?;
+    let modes = args.modes().map_err(Failure::usage)?;
+    let options = args.options();
+    // Everything is checked before anything is written.
+    let resolved: Vec<_> = modes
+        .iter()
+        .map(|&mode| Options { mode: Some(mode), ..options.clone() }.resolve())
+        .collect::<Result<_, ConfigError>>()
+        .map_err(Failure::usage)?;
+    let first = resolved.first().map(|(config, _)| config).ok_or_else(|| Failure::usage("no mode to run"))?;
+    let folder = folder::prepare(args.out.as_deref(), first, modes.len() > 1)?;
+    let compare = modes.len() > 1;
+    let stop = stop_flag();
+    let mut finished = Vec::new();
+    for (config, task) in resolved {
+        let own = if compare { folder.join(label(config.mode)) } else { folder.clone() };
+        std::fs::create_dir_all(&own).map_err(|error| Failure::usage(format!("{}: {error}", own.display())))?;
+        let experiment = Experiment::new(config, task, &own).map_err(|error| explain(&error, &own))?;
+        finished.push(play(experiment, &own, &stop, args.json)?);
+    }
+    conclude(&folder, &finished, args.json)
+}
+
+fn resume(args: &ResumeArgs) -> Result<(), Failure> {
+    threads(args.threads)?;
+    let stop = stop_flag();
+    let experiment = Experiment::resume(&args.folder).map_err(|error| explain(&error, &args.folder))?;
+    let finished = play(experiment, &args.folder, &stop, args.json)?;
+    conclude(&args.folder, &[finished], args.json)
+}
+
+fn threads(wanted: Option<usize>) -> Result<(), Failure> {
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(threads) = wanted {
+        if !(1..=1024).contains(&threads) {
+            return Err(Failure::usage(format!("--threads {threads} is not possible: choose 1 to 1024")));
+        }
+        pool = pool.num_threads(threads);
+    }
+    pool.build_global().map_err(Failure::usage)
+}
+
+const fn label(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Plain => "plain",
+        Mode::Masked => "masked",
+    }
+}
+
+/// Plays all rounds with a live table and writes the report.
+fn play(
+    mut experiment: Experiment,
+    folder: &Path,
+    stop: &std::sync::atomic::AtomicBool,
+    json: bool,
+) -> Result<Finished, Failure> {
+    let screen = Screen::new(experiment.config(), json);
+    for row in experiment.rows() {
+        screen.row(row);
+    }
+    let start = Instant::now();
+    let (wall, progress) = (|| start.elapsed(), |at| screen.progress(at));
+    let around =
+        Surroundings { meter: &ThreadMeter, wall: &wall, peak_rss: &peak_rss, stop, progress: &progress };
+    loop {
+        match experiment.step(&around) {
+            Ok(Some(row)) => screen.row(row),
+            Ok(None) => break,
+            Err(error) => {
+                screen.clear();
+                return Err(explain(&error, folder));
+            }
+        }
+    }
+    screen.clear();
+    let (label, summary, rows) =
+        (label(experiment.config().mode), experiment.summary(), experiment.rows().to_vec());
+    write_run(folder, Run { label, summary: &summary, rounds: &rows })
+        .map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))?;
+    Ok(Finished { label, summary, rows })
+}
+
+/// Prints the end: summary or comparison.
+fn conclude(folder: &Path, finished: &[Finished], json: bool) -> Result<(), Failure> {
+    let runs: Vec<Run<'_>> = finished
+        .iter()
+        .map(|done| Run { label: done.label, summary: &done.summary, rounds: &done.rows })
+        .collect();
+    let failed = |error: std::io::Error| Failure::usage(format!("{}: {error}", folder.display()));
+    match finished {
+        [only] if json => print!("{}", only.summary.to_json().map_err(Failure::failed)?),
+        [only] => show::summary(&only.summary, folder),
+        _ => {
+            let comparison = Comparison::of(&runs);
+            let text = serde_json::to_string_pretty(&comparison).map_err(Failure::failed)? + "\n";
+            write_atomic(&folder.join("comparison.json"), text.as_bytes()).map_err(failed)?;
+            write_atomic(&folder.join("report.html"), html::render(&runs).as_bytes()).map_err(failed)?;
+            if json {
+                print!("{text}");
+            } else {
+                show::comparison(&comparison, folder);
+            }
+        }
+    }
+    match finished.iter().find(|done| !done.summary.exact) {
+        Some(done) => Err(Failure::failed(format!("a decoded sum of the {} run is wrong; this is a bug", done.label))),
+        None => Ok(()),
+    }
+}
+
+fn explain(error: &ExperimentError, folder: &Path) -> Failure {
+    match error {
+        ExperimentError::World(WorldError::Interrupted) => Failure::interrupted(format!(
+            "the last complete round is kept; go on with: quorate sim resume {}",
+            folder.display()
+        )),
+        ExperimentError::World(WorldError::Hang(_)) => Failure::failed(error),
+        other => Failure::usage(other),
+    }
+}
+
+/// Folder of runs whose `--out` was not given.
+fn default_root() -> PathBuf {
+    PathBuf::from("quorate-runs")
+}

@@ -1,0 +1,135 @@
+//! The live table, the progress bar and the closing words of a run.
+
+use std::cell::Cell;
+use std::path::Path;
+
+use comfy_table::{Table, presets};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use quorate_protocol::manifest::Mode;
+use quorate_sim::config::SimConfig;
+use quorate_sim::report::{Comparison, RoundRow, Summary};
+use quorate_sim::world::Progress;
+
+/// Shows a run while it goes on: on standard error, so that standard output stays for results.
+pub struct Screen {
+    bar: ProgressBar,
+    rounds: u32,
+    quiet: bool,
+    round: Cell<u64>,
+}
+
+impl Screen {
+    /// Introduces the run. With `--json` only the bar is shown.
+    pub fn new(config: &SimConfig, json: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(u64::from(config.per_round)), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} contributions  {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let screen = Self { bar, rounds: config.rounds, quiet: json, round: Cell::new(0) };
+        if !json {
+            introduce(config);
+        }
+        screen
+    }
+
+    /// Moves the bar.
+    pub fn progress(&self, at: Progress) {
+        if self.round.replace(at.round) != at.round {
+            self.bar.reset();
+            self.bar.set_length(at.sampled as u64);
+            self.bar.set_prefix(format!("round {}/{}", at.round, self.rounds));
+        }
+        self.bar.set_position(at.done as u64);
+        self.bar.set_message(format!("{:.0} s virtual", at.virtual_ms as f64 / 1e3));
+    }
+
+    /// One finished round.
+    pub fn row(&self, row: &RoundRow) {
+        if self.quiet {
+            return;
+        }
+        let accuracy = row.accuracy.map_or_else(|| "–".to_owned(), |x| format!("{:.2} %", 100.0 * x));
+        let line = format!(
+            "{:>5} {:>8} {:>9} {:>8} {:>11} {:>10} {:>9.2}  {}",
+            row.round,
+            row.sampled,
+            row.included,
+            row.dropped,
+            row.complaints,
+            accuracy,
+            row.wall_s,
+            row.aborted.as_deref().unwrap_or(""),
+        );
+        self.bar.suspend(|| eprintln!("{}", line.trim_end()));
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn introduce(config: &SimConfig) {
+    let protection = match config.mode {
+        Mode::Plain => "plain, no protection".to_owned(),
+        Mode::Masked => format!("masked, suite {}, committee of {}", config.suite.name(), config.committee),
+    };
+    eprintln!(
+        "{}: {} participants, {} a round, {} coordinates of {} bits, {:.0} % drop-out, seed {}\n{protection}",
+        config.task,
+        config.participants,
+        config.per_round,
+        config.dim,
+        config.bits,
+        100.0 * config.dropout,
+        config.seed,
+    );
+    for note in config.notes() {
+        eprintln!("note: {note}");
+    }
+    eprintln!("\nround  sampled  included  dropped  complaints   accuracy   seconds");
+}
+
+/// The closing words of one run.
+pub fn summary(summary: &Summary, folder: &Path) {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    let accuracy = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |x| format!("{:.2} %", 100.0 * x));
+    let kilobytes = |bytes: u64| format!("{:.1} kB", bytes as f64 / 1e3);
+    let rows = [
+        ("accuracy, last and best", format!("{}, {}", accuracy(summary.accuracy), accuracy(summary.best_accuracy))),
+        ("sums", if summary.exact { "exact, every one".to_owned() } else { "WRONG".to_owned() }),
+        ("included, dropped", format!("{}, {}", summary.included, summary.dropped)),
+        ("aborted rounds", summary.aborted_rounds.to_string()),
+        ("wall time", format!("{:.1} s", summary.wall_s)),
+        (
+            "CPU a participant and round",
+            format!("{:.2} ms (95 %: {:.2} ms)", summary.participant_cpu_ms.p50, summary.participant_cpu_ms.p95),
+        ),
+        (
+            "CPU a member and round",
+            format!("{:.2} ms (95 %: {:.2} ms)", summary.member_cpu_ms.p50, summary.member_cpu_ms.p95),
+        ),
+        ("upload of a participant", kilobytes(summary.upload_bytes)),
+        (
+            "member, down and up",
+            format!("{}, {}", kilobytes(summary.member_download_bytes), kilobytes(summary.member_upload_bytes)),
+        ),
+        ("trace hash", summary.trace_hash.clone()),
+        ("report", folder.join("report.html").display().to_string()),
+    ];
+    for (name, value) in rows {
+        table.add_row([name.to_owned(), value]);
+    }
+    println!("\n{table}");
+}
+
+/// One table of several runs.
+pub fn comparison(comparison: &Comparison, folder: &Path) {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_BORDERS_ONLY);
+    table.set_header(Comparison::TITLES);
+    for cells in comparison.cells() {
+        table.add_row(cells);
+    }
+    println!("\n{table}\nreport: {}", folder.join("report.html").display());
+}

@@ -1,0 +1,278 @@
+//! The simulated coordinator: the real machine, its spool, and the oracle that knows what the sum must be.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use quorate_protocol::coordinator::{ClosedSet, Coordinator, CoordinatorEvent, Opened};
+use quorate_protocol::error::{Abort, FaultKind};
+use quorate_protocol::id::Time;
+use quorate_protocol::outbox::Output;
+use quorate_protocol::params::RoundPlan;
+use quorate_protocol::record::CoordinatorRecord;
+use quorate_protocol::wire::{self, Message as _};
+use rand_chacha::ChaCha20Rng;
+
+use crate::config::SimConfig;
+use crate::event::{Emission, Truth, What, address};
+use crate::link::{LOOKAHEAD, Link};
+use crate::meter::measured;
+use crate::party::RoundContext;
+use crate::seed::{Purpose, Seed};
+use crate::spool::Spool;
+
+/// What the coordinator did in one round.
+#[derive(Default)]
+pub struct HubStats {
+    /// CPU milliseconds over contributions.
+    pub contributions_ms: f64,
+    /// Contributions handled.
+    pub contributions: usize,
+    /// CPU milliseconds over everything else.
+    pub control_ms: f64,
+    /// CPU milliseconds of the step that decoded and unmasked.
+    pub unmask_ms: f64,
+    /// Faults found.
+    pub faults: usize,
+    /// Virtual time the roster went out.
+    pub convened_at: Option<u64>,
+    /// Virtual time of the first accepted contribution.
+    pub first_at: Option<u64>,
+    /// Virtual time of the last accepted contribution.
+    pub collected_at: Option<u64>,
+    /// Virtual time D was fixed.
+    pub closed_at: Option<u64>,
+    /// Virtual time Q locks were there.
+    pub locked_at: Option<u64>,
+    /// Virtual time the round ended.
+    pub ended_at: Option<u64>,
+}
+
+/// How a round ended.
+pub enum Ending {
+    /// Opened, with what the oracle says.
+    Opened {
+        /// What the machine gave.
+        opened: Box<Opened>,
+        /// Whether every sum equals the oracle's.
+        exact: bool,
+        /// Largest |mean − mean of the clipped updates|.
+        max_error: f64,
+    },
+    /// Aborted.
+    Aborted(Abort),
+}
+
+/// Sums the world knows.
+struct Oracle {
+    slots: Vec<u64>,
+    update: Vec<f64>,
+    weight: u64,
+}
+
+/// The coordinator's actor.
+pub struct Hub {
+    /// The machine.
+    pub coordinator: Coordinator,
+    records: Vec<CoordinatorRecord>,
+    rng: ChaCha20Rng,
+    links: Vec<Option<Link>>,
+    spool: Spool,
+    oracle: Oracle,
+    plan: Option<Arc<RoundPlan>>,
+    /// The fixed set.
+    pub closed: Option<ClosedSet>,
+    /// The ending.
+    pub ending: Option<Ending>,
+    /// What it did.
+    pub stats: HubStats,
+}
+
+impl Hub {
+    /// A hub around a coordinator.
+    #[must_use]
+    pub fn new(coordinator: Coordinator, seed: Seed, folder: &Path) -> Self {
+        Self {
+            coordinator,
+            records: Vec::new(),
+            rng: seed.rng(Purpose::Coordinator, 0, 0),
+            links: Vec::new(),
+            spool: Spool::new(folder),
+            oracle: Oracle { slots: Vec::new(), update: Vec::new(), weight: 0 },
+            plan: None,
+            closed: None,
+            ending: None,
+            stats: HubStats::default(),
+        }
+    }
+
+    /// Prepares for a round.
+    pub fn begin(&mut self, config: &SimConfig, round: u64, plan: Arc<RoundPlan>, folder: &Path) {
+        let seed = Seed(config.seed);
+        self.rng = seed.rng(Purpose::Coordinator, round, 0);
+        self.links = (0..config.participants).map(|_| None).collect();
+        self.spool = Spool::new(folder);
+        let codec = plan.codec();
+        self.oracle = Oracle { slots: vec![0; codec.slots()], update: vec![0.0; codec.dim()], weight: 0 };
+        self.plan = Some(plan);
+        self.closed = None;
+        self.ending = None;
+        self.records.clear();
+        self.stats = HubStats::default();
+    }
+
+    /// Does what one event asks for.
+    pub fn step(&mut self, now: u64, from: u32, what: What, ctx: &RoundContext<'_>) -> std::io::Result<Vec<Emission>> {
+        let mut out = Vec::new();
+        let (machine, rng) = (&mut self.coordinator, &mut self.rng);
+        let (mut spent, mut kept) = (0.0, None);
+        let contribution = matches!(what, What::Contribution { .. });
+        let result = match what {
+            What::Frame(frame) => measured(ctx.meter, &mut spent, || {
+                machine.handle(Time(now), from.saturating_sub(1), &frame, rng)
+            }),
+            What::Contribution { frame, vector, truth } => {
+                let result = measured(ctx.meter, &mut spent, || {
+                    machine.handle_contribution(Time(now), &frame, &vector, rng)
+                });
+                kept = Some((vector, truth));
+                result
+            }
+            What::Wake => {
+                measured(ctx.meter, &mut spent, || machine.wake(Time(now), rng));
+                Ok(())
+            }
+            What::Poll | What::Trained | What::Upload => Ok(()),
+        };
+        // Being late is no offence: the seventh lock where six suffice, a straggler after the deadline.
+        self.stats.faults += usize::from(result.is_err_and(|fault| fault.kind != FaultKind::Late));
+        if contribution {
+            self.stats.contributions += 1;
+            self.stats.contributions_ms += spent;
+        } else {
+            self.stats.control_ms += spent;
+        }
+        self.drain(now, kept, spent, ctx, &mut out)?;
+        Ok(out)
+    }
+
+    fn drain(
+        &mut self,
+        now: u64,
+        mut kept: Option<(Arc<[u8]>, Box<Truth>)>,
+        spent: f64,
+        ctx: &RoundContext<'_>,
+        out: &mut Vec<Emission>,
+    ) -> std::io::Result<()> {
+        while let Some(output) = self.coordinator.poll_output() {
+            match output {
+                Output::Persist(record) => self.records.push(record),
+                Output::Send { to, frame } => {
+                    if frame.get(1) == Some(&wire::Locks::TYPE) {
+                        self.stats.locked_at = Some(now);
+                    }
+                    for index in to {
+                        let at = now + self.link(ctx, index).down(frame.len());
+                        out.push(Emission { at, to: address(index), what: What::Frame(Arc::clone(&frame)) });
+                    }
+                }
+                Output::WakeAt(time) => {
+                    let at = time.0.max(now + LOOKAHEAD);
+                    out.push(Emission { at, to: crate::event::COORDINATOR, what: What::Wake });
+                }
+                Output::Event(event) => self.event(now, event, &mut kept, spent, ctx)?,
+                Output::Upload { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn event(
+        &mut self,
+        now: u64,
+        event: CoordinatorEvent,
+        kept: &mut Option<(Arc<[u8]>, Box<Truth>)>,
+        spent: f64,
+        ctx: &RoundContext<'_>,
+    ) -> std::io::Result<()> {
+        match event {
+            CoordinatorEvent::Convened { .. } => self.stats.convened_at = Some(now),
+            CoordinatorEvent::Accepted { sender } => {
+                self.stats.first_at.get_or_insert(now);
+                self.stats.collected_at = Some(now);
+                if let Some((vector, truth)) = kept.take() {
+                    self.count(&truth, true);
+                    if !truth.slots.is_empty() && !vector.is_empty() {
+                        self.spool.store(sender, vector)?;
+                    }
+                }
+            }
+            CoordinatorEvent::Settled { sender } => self.spool.release(sender),
+            CoordinatorEvent::Withdraw { sender } => {
+                let vector = self.spool.load(sender)?;
+                if self.coordinator.withdraw(Time(now), sender, &vector, &mut self.rng).is_err() {
+                    self.stats.faults += 1;
+                }
+            }
+            CoordinatorEvent::Closed(closed) => {
+                self.stats.closed_at = Some(now);
+                for (sender, _) in &closed.left_out {
+                    let truth = self.truth(ctx, *sender);
+                    self.count(&truth, false);
+                }
+                self.closed = Some(*closed);
+            }
+            CoordinatorEvent::Opened(opened) => {
+                self.stats.ended_at = Some(now);
+                self.stats.unmask_ms = spent;
+                self.ending = Some(self.judge(opened));
+            }
+            CoordinatorEvent::Aborted { reason, .. } => {
+                self.stats.ended_at = Some(now);
+                self.ending = Some(Ending::Aborted(reason));
+            }
+            CoordinatorEvent::TwoHeaders(_) | CoordinatorEvent::WrongAnswers(_) => self.stats.faults += 1,
+            CoordinatorEvent::Invited { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// What one participant must have sent: training and quantising are pure.
+    fn truth(&self, ctx: &RoundContext<'_>, index: u32) -> Truth {
+        let (update, weight) = ctx.train(index);
+        let mut rng = ctx.contribution_rng(index);
+        let quantised = self.plan.as_ref().and_then(|plan| plan.codec().quantise(&update, weight, &mut rng).ok());
+        let slots = quantised.map(|quantised| quantised.slots().to_vec()).unwrap_or_default();
+        Truth { slots, update, weight }
+    }
+
+    fn count(&mut self, truth: &Truth, add: bool) {
+        let Some(plan) = &self.plan else { return };
+        for (sum, slot) in self.oracle.slots.iter_mut().zip(&truth.slots) {
+            *sum = if add { *sum + u64::from(*slot) } else { *sum - u64::from(*slot) };
+        }
+        let sign = if add { 1.0 } else { -1.0 };
+        plan.codec().add_clipped(&truth.update, sign * truth.weight as f64, &mut self.oracle.update);
+        self.oracle.weight =
+            if add { self.oracle.weight + truth.weight } else { self.oracle.weight - truth.weight };
+    }
+
+    fn judge(&self, opened: Box<Opened>) -> Ending {
+        let weight = self.oracle.weight;
+        let sums = opened.sums.is_empty() || opened.sums == self.oracle.slots;
+        let exact = sums && opened.weight == weight;
+        let error = |(mean, sum): (&f64, &f64)| (mean - sum / weight as f64).abs();
+        let max_error = opened.mean.iter().zip(&self.oracle.update).map(error).fold(0.0, f64::max);
+        Ending::Opened { opened, exact, max_error }
+    }
+
+    fn link(&mut self, ctx: &RoundContext<'_>, index: u32) -> &mut Link {
+        let seed = Seed(ctx.config.seed);
+        // The downlink is another stream than the uplink the party itself draws from.
+        let fresh = || Link::new(seed, ctx.round | 1 << 63, index);
+        let at = index as usize;
+        if at >= self.links.len() {
+            self.links.resize_with(at + 1, || None);
+        }
+        self.links[at].get_or_insert_with(fresh)
+    }
+}

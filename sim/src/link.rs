@@ -1,0 +1,137 @@
+//! Links and devices: latency, bandwidth, loss, speed.
+//!
+//! Transports are reliable, so loss costs time: a lost packet is sent again one round trip later, and a
+//! long transfer slows down with the square root of the loss rate (Mathis et al., CCR 1997). Times are whole
+//! milliseconds, never below [`LOOKAHEAD`]: that is what lets the world run events of one window side by side.
+
+use rand_chacha::ChaCha20Rng;
+
+use crate::seed::{Purpose, Seed, unit};
+
+/// Shortest possible delay of a message in milliseconds.
+pub const LOOKAHEAD: u64 = 5;
+
+/// A class of devices.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DeviceClass {
+    /// Name.
+    pub name: &'static str,
+    /// Share of all devices.
+    pub share: f64,
+    /// One-way latency in milliseconds.
+    pub latency_ms: f64,
+    /// Upstream in bytes per millisecond.
+    pub up: f64,
+    /// Downstream in bytes per millisecond.
+    pub down: f64,
+    /// Packet loss rate.
+    pub loss: f64,
+    /// Milliseconds of local training.
+    pub training_ms: f64,
+}
+
+/// The mix of devices: half on fixed lines, a third mobile, the rest slow.
+pub const CLASSES: [DeviceClass; 3] = [
+    DeviceClass {
+        name: "fixed",
+        share: 0.5,
+        latency_ms: 15.0,
+        up: 2_500.0,
+        down: 12_500.0,
+        loss: 0.001,
+        training_ms: 2_000.0,
+    },
+    DeviceClass {
+        name: "mobile",
+        share: 0.35,
+        latency_ms: 45.0,
+        up: 600.0,
+        down: 3_000.0,
+        loss: 0.01,
+        training_ms: 6_000.0,
+    },
+    DeviceClass {
+        name: "slow",
+        share: 0.15,
+        latency_ms: 120.0,
+        up: 125.0,
+        down: 600.0,
+        loss: 0.03,
+        training_ms: 20_000.0,
+    },
+];
+
+/// One device and its link.
+#[derive(Clone, Debug)]
+pub struct Link {
+    class: DeviceClass,
+    /// Factor on latency and speed of this device.
+    factor: f64,
+    rng: ChaCha20Rng,
+}
+
+impl Link {
+    /// The link of a party in a round.
+    #[must_use]
+    pub fn new(seed: Seed, round: u64, owner: u32) -> Self {
+        let mut own = seed.rng(Purpose::Link, 0, owner);
+        let (mut at, mut class) = (unit(&mut own), CLASSES[0]);
+        for candidate in CLASSES {
+            class = candidate;
+            at -= candidate.share;
+            if at < 0.0 {
+                break;
+            }
+        }
+        let factor = 0.6 + 0.8 * unit(&mut own);
+        Self { class, factor, rng: seed.rng(Purpose::Link, round + 1, owner) }
+    }
+
+    /// Milliseconds until `bytes` from the device have arrived.
+    pub fn up(&mut self, bytes: usize) -> u64 {
+        self.transfer(bytes, self.class.up)
+    }
+
+    /// Milliseconds until `bytes` to the device have arrived.
+    pub fn down(&mut self, bytes: usize) -> u64 {
+        self.transfer(bytes, self.class.down)
+    }
+
+    /// Milliseconds of local training in this round.
+    pub fn training(&mut self) -> u64 {
+        (self.class.training_ms * self.factor * (0.7 + 0.6 * unit(&mut self.rng))) as u64
+    }
+
+    fn transfer(&mut self, bytes: usize, rate: f64) -> u64 {
+        let latency = self.class.latency_ms * self.factor * (0.8 + 0.4 * unit(&mut self.rng));
+        let packets = bytes as f64 / 1200.0;
+        // Mathis: rate ≈ 1.22·MSS/(RTT·√loss); the link is as fast as the slower of the two.
+        let congestion = 1.22 * 1200.0 / (2.0 * latency * self.class.loss.sqrt());
+        let mut time = latency + bytes as f64 / (rate / self.factor).min(congestion.max(1.0) * packets.max(1.0).sqrt());
+        if unit(&mut self.rng) < self.class.loss {
+            time += 2.0 * latency;
+        }
+        (time.ceil() as u64).max(LOOKAHEAD)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_bytes_take_longer_and_nothing_beats_the_lookahead() {
+        for owner in 0..50 {
+            let small = Link::new(Seed(1), 1, owner).up(1);
+            let large = Link::new(Seed(1), 1, owner).up(1_000_000);
+            assert!(small >= LOOKAHEAD && large > small);
+            assert_eq!(small, Link::new(Seed(1), 1, owner).up(1));
+        }
+    }
+
+    #[test]
+    fn all_classes_occur() {
+        let links: Vec<_> = (0..200).map(|owner| Link::new(Seed(3), 1, owner).class.name).collect();
+        assert!(CLASSES.iter().all(|class| links.contains(&class.name)));
+    }
+}
