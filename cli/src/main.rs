@@ -3,7 +3,7 @@
 //! Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 a check or round
 //! failed, 2 wrong use or environment, 130 interrupted.
 
-//BENCH mod bench;
+mod bench;
 mod error;
 mod process;
 mod sim;
@@ -11,6 +11,8 @@ mod sim;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::error::Failure;
 
 /// Secure aggregation for federated learning.
 #[derive(Parser)]
@@ -32,14 +34,14 @@ enum Command {
     /// Simulate training rounds with the real protocol machines
     Sim(sim::SimArgs),
     /// Measure the pieces of a round on this machine, each beside its baseline
-//BENCH    Bench(bench::BenchArgs),
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Sim(args) => sim::run(args),
-//BENCH        Command::Bench(args) => bench::run(&args),
+        Command::Bench(args) => bench::run(&args).map_err(Failure::usage),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -123,7 +123,8 @@ impl Link {
         let packets = bytes as f64 / 1200.0;
         // Mathis: rate ≈ 1.22·MSS/(RTT·√loss); the link is as fast as the slower of the two.
         let congestion = 1.22 * 1200.0 / (2.0 * latency * self.class.loss.sqrt());
-        let mut time = latency + bytes as f64 / (rate / self.factor).min(congestion.max(1.0) * packets.max(1.0).sqrt());
+        let mut time =
+            latency + bytes as f64 / (rate / self.factor).min(congestion.max(1.0) * packets.max(1.0).sqrt());
         if unit(&mut self.rng) < self.class.loss {
             time += 2.0 * latency;
         }

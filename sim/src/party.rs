@@ -196,7 +196,8 @@ impl Party {
         let mut out = Vec::new();
         match what {
             What::Poll => {
-                let comes = self.leaves != Some(Leaves::BeforeTraining) || self.quits != Some(Quits::BeforeKey);
+                let comes =
+                    self.leaves != Some(Leaves::BeforeTraining) || self.quits != Some(Quits::BeforeKey);
                 if comes {
                     self.participant.poll_round();
                     self.drain_participant(now, ctx, &mut out);
@@ -353,10 +354,13 @@ impl Party {
                     out.push(Emission { at: time.0.max(now + LOOKAHEAD), to, what: What::Wake });
                 }
                 Output::Event(MemberEvent::Answered { .. }) => self.stats.answered = true,
-                Output::Event(MemberEvent::Refused(_) | MemberEvent::TwoHeaders(_) | MemberEvent::Equivocation(_)) => {
+                Output::Event(
+                    MemberEvent::Refused(_) | MemberEvent::TwoHeaders(_) | MemberEvent::Equivocation(_),
+                ) => {
                     self.stats.faults += 1;
                 }
-                Output::Event(MemberEvent::Serving { .. } | MemberEvent::Wiped { .. }) | Output::Upload { .. } => {}
+                Output::Event(MemberEvent::Serving { .. } | MemberEvent::Wiped { .. })
+                | Output::Upload { .. } => {}
             }
         }
     }

@@ -226,7 +226,6 @@ proptest! {
     }
 }
 
-
 fn best(what: &str, n: usize, mut run: impl FnMut()) {
     let times = (0..20).map(|_| {
         let start = std::time::Instant::now();

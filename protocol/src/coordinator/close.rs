@@ -71,7 +71,8 @@ pub(super) struct Decision {
 /// [CMP-1], steps (0) to (4).
 pub(super) fn decide(edges: &dyn Edges, rule: &Rule) -> Result<Decision, Abort> {
     let mut left_out = Vec::new();
-    let (relayed, late): (Vec<u32>, Vec<u32>) = edges.senders().into_iter().partition(|&s| edges.is_relayed(s));
+    let (relayed, late): (Vec<u32>, Vec<u32>) =
+        edges.senders().into_iter().partition(|&s| edges.is_relayed(s));
     left_out.extend(late.into_iter().map(|sender| (sender, LeftOut::Late)));
     let mut dropped = over(relayed.iter().flat_map(|&sender| edges.silent(sender)), rule.kappa, rule.m);
 
@@ -192,7 +193,8 @@ impl Withdrawing {
 
     /// The triple and its leaves ([OPEN-2]).
     pub(super) fn set(&self) -> (SetId, Vec<Leaf>) {
-        let hashes: Vec<Digest> = self.included.iter().map(|(id, hdr)| set_leaf(&self.sid, id, hdr)).collect();
+        let hashes: Vec<Digest> =
+            self.included.iter().map(|(id, hdr)| set_leaf(&self.sid, id, hdr)).collect();
         let leaves = self.included.iter().map(|(id, hdr)| Leaf { sender: id.index, hdr: *hdr }).collect();
         (SetId { sid: self.sid, root: merkle::root(&hashes), size: hashes.len() as u32 }, leaves)
     }
@@ -216,7 +218,8 @@ impl Coordinator {
             return Err(Abort::CohortTooSmall { got, need });
         }
         let masked = matches!(round.accepted.plan.data(), DataPlane::Masked(_));
-        let Stage::Collecting(stage) = std::mem::replace(&mut round.stage, Stage::Done(BTreeMap::new())) else {
+        let Stage::Collecting(stage) = std::mem::replace(&mut round.stage, Stage::Done(BTreeMap::new()))
+        else {
             return Ok(());
         };
         let closed = closed_set(&stage, &decision);
@@ -238,7 +241,8 @@ impl Coordinator {
         if !stage.awaited.is_empty() {
             return if now < deadline { Ok(false) } else { Err(Abort::Cancelled) };
         }
-        let Stage::Withdrawing(stage) = std::mem::replace(&mut round.stage, Stage::Done(BTreeMap::new())) else {
+        let Stage::Withdrawing(stage) = std::mem::replace(&mut round.stage, Stage::Done(BTreeMap::new()))
+        else {
             return Ok(false);
         };
         if stage.roster.is_none() {
@@ -366,7 +370,8 @@ mod tests {
     #[test]
     fn silent_members_are_dropped_until_too_few_hold_the_set() {
         let quiet = |members: usize| {
-            let silent = (0..50).flat_map(|sender| (0..members).map(move |member| (sender, member))).collect();
+            let silent =
+                (0..50).flat_map(|sender| (0..members).map(move |member| (sender, member))).collect();
             decide(&ByHand { senders: 50, silent, ..ByHand::default() }, &RULE)
         };
         assert_eq!(quiet(5).unwrap().dropped.len(), 5);
