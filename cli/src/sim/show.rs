@@ -93,7 +93,7 @@ fn introduce(config: &SimConfig) {
 /// The closing words of one run.
 pub fn summary(summary: &Summary, folder: &Path) {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     let accuracy =
         |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |x| format!("{:.2} %", 100.0 * x));
     let kilobytes = |bytes: u64| format!("{:.1} kB", bytes as f64 / 1e3);
@@ -138,7 +138,7 @@ pub fn summary(summary: &Summary, folder: &Path) {
 /// One table of several runs.
 pub fn comparison(comparison: &Comparison, folder: &Path) {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_BORDERS_ONLY);
+    table.load_style(presets::UTF8_BORDERS_ONLY);
     table.set_header(Comparison::TITLES);
     for cells in comparison.cells() {
         table.add_row(cells);
