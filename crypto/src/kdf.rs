@@ -4,9 +4,9 @@
 //! context, each with its length in front. [`Xof`] is the ChaCha20 keystream (zero nonce, counter
 //! from zero) under such a key.
 
+use chacha20::ChaCha20;
+use chacha20::cipher::{KeyIvInit as _, StreamCipher as _};
 use hkdf::Hkdf;
-use rand_chacha::ChaCha20Rng;
-use rand_core::{Rng as _, SeedableRng as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -26,17 +26,18 @@ pub fn derive(label: Label, ikm: &[u8], context: &[&[u8]]) -> Zeroizing<[u8; 32]
 }
 
 /// An extendable output: the ChaCha20 keystream under [`derive()`] ([KDF-2]).
-pub struct Xof(ChaCha20Rng);
+pub struct Xof(ChaCha20);
 
 impl Xof {
     /// Keys the stream from `ikm`, label and context.
     #[must_use]
     pub fn new(label: Label, ikm: &[u8], context: &[&[u8]]) -> Self {
-        Self(ChaCha20Rng::from_seed(*derive(label, ikm, context)))
+        Self(ChaCha20::new(&(*derive(label, ikm, context)).into(), &[0; 12].into()))
     }
 
     /// The next bytes of the stream.
     pub fn fill(&mut self, out: &mut [u8]) {
-        self.0.fill_bytes(out);
+        out.fill(0);
+        self.0.apply_keystream(out);
     }
 }
