@@ -12,6 +12,7 @@
 //! are not its encoding.
 
 mod corpus;
+mod forged;
 mod machines;
 mod mutate;
 mod targets;
@@ -122,10 +123,10 @@ const fn allowed(length: usize) -> usize {
 }
 
 /// Most bytes of memory a byte of input may take.
-const MEMORY_FACTOR: usize = 16;
+const MEMORY_FACTOR: usize = 8;
 
 /// Bytes of memory that any input may take.
-const MEMORY_FIXED: usize = 8 * 1024;
+const MEMORY_FIXED: usize = 4 * 1024;
 
 /// Feeds a target: the corpus as it is, then mutated and random inputs.
 ///
@@ -137,7 +138,8 @@ pub fn campaign(
     budget: Budget,
     gauge: Option<Gauge>,
 ) -> Result<Outcome, Box<Finding>> {
-    let salt = target.name.bytes().fold(seed, |salt, byte| salt.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte));
+    let salt =
+        target.name.bytes().fold(seed, |salt, byte| salt.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte));
     let mut mutator = Mutator::new(ChaCha20Rng::seed_from_u64(salt), target.kept);
     let runs = (budget.runs / target.cost).max(1).max(target.seeds.len() as u64);
     let start = Instant::now();

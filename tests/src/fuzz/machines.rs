@@ -2,17 +2,17 @@
 //!
 //! The machines stand in the stage where most messages are taken. Whatever they want to send is dropped.
 
+use quorate_protocol::wire::Message;
 use quorate_protocol::wire::{
     Announce, Answer, CheckBatch, Close, Contribution, Lock, Locks, Relay, ResultNotice, Roster,
 };
-use quorate_protocol::wire::Message;
 
 use super::Target;
 use super::corpus::Corpus;
 use crate::{Deployment, Run};
 
 /// A run that has come to where the first message of this type was sent.
-fn until<T: Message>(deployment: &'static Deployment) -> Run<'static> {
+pub(super) fn until<T: Message>(deployment: &'static Deployment) -> Run<'static> {
     let mut run = Run::new(deployment);
     run.start();
     run.settle_until(|run| run.log.iter().any(|delivery| delivery.is::<T>()));
@@ -24,7 +24,7 @@ fn frames(corpus: &Corpus, kinds: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn target(name: &'static str, seeds: Vec<Vec<u8>>, read: impl FnMut(&[u8]) -> bool + 'static) -> Target {
-    Target { name, seeds, kept: 10, cost: 50, bounded: false, read: Box::new(read) }
+    Target { name, seeds, kept: 10, cost: 10, bounded: false, read: Box::new(read) }
 }
 
 fn participant<T: Message>(
@@ -94,8 +94,7 @@ fn contributions(deployment: &'static Deployment, corpus: &Corpus) -> Target {
 /// Every machine in the stages that read most.
 pub(super) fn all(deployment: &'static Deployment, corpus: &Corpus) -> Vec<Target> {
     let of_participant = frames(corpus, &[Announce::TYPE, Roster::TYPE, ResultNotice::TYPE]);
-    let of_member =
-        frames(corpus, &[Announce::TYPE, Roster::TYPE, Relay::TYPE, Close::TYPE, Locks::TYPE]);
+    let of_member = frames(corpus, &[Announce::TYPE, Roster::TYPE, Relay::TYPE, Close::TYPE, Locks::TYPE]);
     let of_coordinator = frames(corpus, &[8, CheckBatch::TYPE, Lock::TYPE, Answer::TYPE, 18, 19]);
     let machines = [
         participant::<Announce>("participant-idle", deployment, of_participant.clone()),
