@@ -33,8 +33,7 @@ pub(crate) fn check_some(file: &str, mut answer: impl FnMut(&Value) -> Option<An
 }
 
 pub(crate) fn unhex(value: &Value) -> Vec<u8> {
-    let digits: Vec<u8> =
-        value.as_str().unwrap().chars().map(|c| c.to_digit(16).unwrap() as u8).collect();
+    let digits: Vec<u8> = value.as_str().unwrap().chars().map(|c| c.to_digit(16).unwrap() as u8).collect();
     digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 

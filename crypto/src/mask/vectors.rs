@@ -38,11 +38,13 @@ fn gauss(input: &Value) -> Answer {
             out.into()
         }
         _ => {
-            let mut stream = Xof::new(labels::SIMULATION, &unhex(&input["ikm"]), &[&unhex(&input["context"])]);
+            let mut stream =
+                Xof::new(labels::SIMULATION, &unhex(&input["ikm"]), &[&unhex(&input["context"])]);
             let mut out = vec![0; number(&input["count"]) as usize];
             samples(gaussian, &mut stream, &mut out);
-            let (sum, squares) =
-                out.iter().fold((0, 0), |(sum, squares), &x| (sum + i64::from(x), squares + i64::from(x).pow(2)));
+            let (sum, squares) = out
+                .iter()
+                .fold((0, 0), |(sum, squares), &x| (sum + i64::from(x), squares + i64::from(x).pow(2)));
             json!({ "first": out[..16], "sum": sum, "squares": squares, "sha256_i8": sha256_i8(&out) })
         }
     })
@@ -106,7 +108,12 @@ fn slots(rule: &Value, count: usize, bits: u8) -> Vec<u32> {
 }
 
 /// Secret and vector of one contributor.
-fn masked(input: &Value, packing: &Packing, ikm: &[u8], slots: &[u32]) -> Result<(Vec<i8>, Vec<u8>), MaskError> {
+fn masked(
+    input: &Value,
+    packing: &Packing,
+    ikm: &[u8],
+    slots: &[u32],
+) -> Result<(Vec<i8>, Vec<u8>), MaskError> {
     let stream = |purpose: &[u8]| Xof::new(labels::SIMULATION, ikm, &[purpose]);
     let degree = packing.suite().degree().unwrap();
     let mut secret = vec![0; degree];

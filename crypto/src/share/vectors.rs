@@ -119,7 +119,12 @@ fn coins(sharing: &Sharing, ikm: &[u8]) -> (Coins, Vec<Vec<u64>>) {
     (Coins { seeds: Zeroizing::new(seeds), checks: Zeroizing::new(rows) }, by_polynomial)
 }
 
-fn deal(sharing: &Sharing, ikm: &[u8], slots: Option<&Value>, ctx: &ShareContext) -> (Dealing, Vec<Vec<u64>>) {
+fn deal(
+    sharing: &Sharing,
+    ikm: &[u8],
+    slots: Option<&Value>,
+    ctx: &ShareContext,
+) -> (Dealing, Vec<Vec<u64>>) {
     let (coins, checks) = coins(sharing, ikm);
     (sharing.deal_with(&secrets(sharing, ikm, slots), &coins, ctx), checks)
 }
@@ -160,7 +165,8 @@ fn opened(input: &Value) -> vectors::Answer {
 }
 
 fn decoded(input: &Value) -> vectors::Answer {
-    let word = list(&input["values"], |entry| (number(&entry["index"]) as u16, list(&entry["values"], number)));
+    let word =
+        list(&input["values"], |entry| (number(&entry["index"]) as u16, list(&entry["values"], number)));
     let outcome = sharing(input)?.decode_checks(&word).map_err(|error| match error {
         CheckError::IndexOutOfRange(_) | CheckError::DuplicateIndex(_) => "index",
         CheckError::WrongLength(_) => "length",
@@ -177,10 +183,12 @@ fn decoded(input: &Value) -> vectors::Answer {
 /// [DEAL-1] [CHK-1] [FIELD-1] [KDF-2] [RS-1]
 #[test]
 fn known_answers_of_shares() {
-    check(include_str!("../../../tests/vectors/v1/share.json"), |input| match input["op"].as_str().unwrap() {
-        "deal" => dealt(input),
-        "open" => opened(input),
-        _ => decoded(input),
+    check(include_str!("../../../tests/vectors/v1/share.json"), |input| {
+        match input["op"].as_str().unwrap() {
+            "deal" => dealt(input),
+            "open" => opened(input),
+            _ => decoded(input),
+        }
     });
 }
 
@@ -225,9 +233,8 @@ fn masked(input: &Value) -> vectors::Answer {
     let bytes = answers(input, &sharing);
     let answers: Vec<(u16, Answer)> =
         bytes.iter().map(|(index, bytes)| (*index, sharing.parse_answer(bytes).unwrap())).collect();
-    let opened = sharing
-        .reconstruct(&answers, &mut ChaCha20Rng::seed_from_u64(1))
-        .map_err(|error| reason(&error))?;
+    let opened =
+        sharing.reconstruct(&answers, &mut ChaCha20Rng::seed_from_u64(1)).map_err(|error| reason(&error))?;
     let key = sharing.key_sum(&opened, number(&input["dealers"]) as u32).map_err(|error| reason(&error))?;
     let packed: Vec<u8> = key.0.iter().flat_map(|x| x.to_le_bytes()).collect();
     let hashes: Vec<String> = bytes.iter().map(|(_, bytes)| sha256(&[bytes]).to_hex()).collect();
@@ -251,7 +258,8 @@ fn key_sum(input: &Value) -> vectors::Answer {
     };
     let answers: Vec<(u16, Answer)> = (1..=sharing.shape.m).map(answer).collect();
     let opened = sharing.reconstruct(&answers, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
-    let key = sharing.key_sum(&opened, number(&input["contributors"]) as u32).map_err(|error| reason(&error))?;
+    let key =
+        sharing.key_sum(&opened, number(&input["contributors"]) as u32).map_err(|error| reason(&error))?;
     Ok(key.0[..1].into())
 }
 
@@ -269,9 +277,11 @@ fn direct(input: &Value) -> vectors::Answer {
 /// [RS-1] [DIRECT-1] [FIELD-1]
 #[test]
 fn known_answers_of_answers() {
-    check(include_str!("../../../tests/vectors/v1/answer.json"), |input| match input["op"].as_str().unwrap() {
-        "masked" => masked(input),
-        "key-sum" => key_sum(input),
-        _ => direct(input),
+    check(include_str!("../../../tests/vectors/v1/answer.json"), |input| {
+        match input["op"].as_str().unwrap() {
+            "masked" => masked(input),
+            "key-sum" => key_sum(input),
+            _ => direct(input),
+        }
     });
 }
