@@ -29,6 +29,8 @@ pub struct Options {
     pub members: u16,
     /// Whether members are participants too.
     pub dual: bool,
+    /// Named members beyond m.
+    pub spare: u16,
     /// More enrolled parties, which do nothing of themselves.
     pub idle: u32,
     /// Whether the committee is drawn from everybody instead of named.
@@ -57,6 +59,7 @@ impl Default for Options {
             participants: 5,
             members: 4,
             dual: false,
+            spare: 0,
             idle: 0,
             drawn: false,
             mode: Mode::Masked,
@@ -85,7 +88,7 @@ impl Options {
     }
 
     fn enrolled(&self) -> u32 {
-        let members = u32::from(self.members);
+        let members = u32::from(self.members + self.spare);
         self.idle + if self.dual { self.participants.max(members) } else { self.participants + members }
     }
 
@@ -177,7 +180,7 @@ impl Deployment {
             return (0..self.options.enrolled()).collect();
         }
         let first = self.options.first_member();
-        (first..first + u32::from(self.options.members)).collect()
+        (first..first + u32::from(self.options.members + self.options.spare)).collect()
     }
 
     /// What a party brings to its machine.
@@ -262,7 +265,7 @@ fn record(options: &Options, registry: &Registry, ids: &[PartyId]) -> EpochRecor
         CommitteeSource::Drawn { width: size }
     } else {
         let first = options.first_member() as usize;
-        CommitteeSource::Named(ids[first..first + usize::from(options.members)].to_vec())
+        CommitteeSource::Named(ids[first..first + usize::from(options.members + options.spare)].to_vec())
     };
     EpochRecord {
         deployment: **registry.deployment(),
