@@ -33,8 +33,8 @@ pub struct Options {
     pub spare: u16,
     /// More enrolled parties, which do nothing of themselves.
     pub idle: u32,
-    /// Whether the committee is drawn from everybody instead of named.
-    pub drawn: bool,
+    /// Width of the panel, where the committee is drawn instead of named.
+    pub drawn: Option<u32>,
     /// Protection.
     pub mode: Mode,
     /// Data plane.
@@ -61,7 +61,7 @@ impl Default for Options {
             dual: false,
             spare: 0,
             idle: 0,
-            drawn: false,
+            drawn: None,
             mode: Mode::Masked,
             suite: Suite::R4096,
             seal: SealSuite::X25519,
@@ -176,7 +176,7 @@ impl Deployment {
         if self.options.mode == Mode::Plain {
             return Vec::new();
         }
-        if self.options.drawn {
+        if self.options.drawn.is_some() {
             return (0..self.options.enrolled()).collect();
         }
         let first = self.options.first_member();
@@ -261,8 +261,8 @@ impl Deployment {
 
 fn record(options: &Options, registry: &Registry, ids: &[PartyId]) -> EpochRecord {
     let size = registry.len() as u32;
-    let committee = if options.drawn {
-        CommitteeSource::Drawn { width: size }
+    let committee = if let Some(width) = options.drawn {
+        CommitteeSource::Drawn { width }
     } else {
         let first = options.first_member() as usize;
         CommitteeSource::Named(ids[first..first + usize::from(options.members + options.spare)].to_vec())

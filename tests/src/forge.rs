@@ -16,7 +16,8 @@ use quorate_protocol::statement::{
     RoundKeyStatement, Statement,
 };
 use quorate_protocol::wire::{
-    self, Announce, Answer, CheckBatch, CheckEntry, Close, Leaf, Lock, Locks, Roster, RosterEntry, RoundKey, set_leaf,
+    self, Announce, Answer, CheckBatch, CheckEntry, Close, Leaf, Lock, Locks, Roster, RosterEntry, RoundKey,
+    set_leaf,
 };
 
 use crate::deployment::Deployment;
@@ -175,9 +176,7 @@ impl Deployment {
 #[must_use]
 pub fn session_of(manifest: &Manifest, roster: &Roster) -> Digest {
     let mh = manifest.hash();
-    let members = roster
-        .members
-        .iter()
-        .map(|entry| (PartyId::new(entry.index, &entry.identity), entry.key.as_slice()));
+    let members =
+        roster.members.iter().map(|entry| (PartyId::new(entry.index, &entry.identity), entry.key.as_slice()));
     session(&mh, &roster_hash(&mh, members))
 }

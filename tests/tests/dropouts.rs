@@ -36,8 +36,14 @@ enum Fails {
     Never,
 }
 
-const FAILS: [Fails; 6] =
-    [Fails::BeforeKey, Fails::AfterKey, Fails::BeforeCheck, Fails::BeforeLock, Fails::BeforeAnswer, Fails::Never];
+const FAILS: [Fails; 6] = [
+    Fails::BeforeKey,
+    Fails::AfterKey,
+    Fails::BeforeCheck,
+    Fails::BeforeLock,
+    Fails::BeforeAnswer,
+    Fails::Never,
+];
 
 type Pattern = (Vec<Leaves>, Vec<Fails>);
 
@@ -187,7 +193,9 @@ fn rt_23_every_pattern_of_dropouts_direct() {
 /// Larger committees, stages at random.
 #[test]
 fn rt_23_random_dropouts_in_larger_rounds() {
-    for (participants, members, suite) in [(9, 7, Suite::R4096), (12, 16, Suite::R4096), (6, 7, Suite::Direct)] {
+    for (participants, members, suite) in
+        [(9, 7, Suite::R4096), (12, 16, Suite::R4096), (6, 7, Suite::Direct)]
+    {
         let deployment = Deployment::build(Options::sized(participants, members).suite(suite), 12);
         let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(u64::from(members));
         for _ in 0..25 {
