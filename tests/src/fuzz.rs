@@ -137,7 +137,8 @@ pub fn campaign(
     budget: Budget,
     gauge: Option<Gauge>,
 ) -> Result<Outcome, Box<Finding>> {
-    let salt = target.name.bytes().fold(seed, |salt, byte| salt.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte));
+    let salt =
+        target.name.bytes().fold(seed, |salt, byte| salt.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte));
     let mut mutator = Mutator::new(ChaCha20Rng::seed_from_u64(salt), target.kept);
     let runs = (budget.runs / target.cost).max(1).max(target.seeds.len() as u64);
     let start = Instant::now();

@@ -17,7 +17,8 @@ fn no_input_panics_or_takes_much_memory() {
     };
     let budget = Budget { runs: 20_000, time: None };
     for target in &mut fuzz::all() {
-        let outcome = fuzz::campaign(target, 1, budget, Some(gauge)).unwrap_or_else(|finding| panic!("{finding}"));
+        let outcome =
+            fuzz::campaign(target, 1, budget, Some(gauge)).unwrap_or_else(|finding| panic!("{finding}"));
         assert!(outcome.accepted > 0, "{}: the corpus itself is refused", target.name());
         println!("{:26}{:>8} inputs{:>10.0}/s", target.name(), outcome.runs, outcome.rate());
     }

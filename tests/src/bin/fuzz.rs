@@ -44,7 +44,10 @@ fn main() -> ExitCode {
                 let (memory, length) = outcome.memory;
                 let share = 100.0 * outcome.accepted as f64 / outcome.runs as f64;
                 let (name, runs, rate) = (target.name(), outcome.runs, outcome.rate());
-                println!("{name:26}{runs:>10}{rate:>12.0}{share:>9.1}%{:>16}", format!("{memory} / {length}"));
+                println!(
+                    "{name:26}{runs:>10}{rate:>12.0}{share:>9.1}%{:>16}",
+                    format!("{memory} / {length}")
+                );
             }
             Err(finding) => {
                 eprintln!("{finding}");
@@ -57,8 +60,7 @@ fn main() -> ExitCode {
 
 fn parse(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let mut arguments =
-        Arguments { seed: now, budget: Budget { runs: 1_000_000, time: None }, target: None };
+    let mut arguments = Arguments { seed: now, budget: Budget { runs: 1_000_000, time: None }, target: None };
     while let Some(word) = words.next() {
         let value = words.next()?;
         match word.as_str() {

@@ -33,8 +33,12 @@ impl Corpus {
     pub(super) fn of(deployment: &'static Deployment) -> Self {
         let mut run = Run::new(deployment);
         let _ = run.play();
-        let mut corpus =
-            Self { frames: BTreeMap::new(), vectors: Vec::new(), records: Default::default(), snapshots: Default::default() };
+        let mut corpus = Self {
+            frames: BTreeMap::new(),
+            vectors: Vec::new(),
+            records: Default::default(),
+            snapshots: Default::default(),
+        };
         for delivery in &run.log {
             let examples = corpus.frames.entry(delivery.payload.kind()).or_default();
             if examples.len() < EXAMPLES {

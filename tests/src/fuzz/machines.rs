@@ -2,10 +2,10 @@
 //!
 //! The machines stand in the stage where most messages are taken. Whatever they want to send is dropped.
 
+use quorate_protocol::wire::Message;
 use quorate_protocol::wire::{
     Announce, Answer, CheckBatch, Close, Contribution, Lock, Locks, Relay, ResultNotice, Roster,
 };
-use quorate_protocol::wire::Message;
 
 use super::Target;
 use super::corpus::Corpus;
@@ -94,8 +94,7 @@ fn contributions(deployment: &'static Deployment, corpus: &Corpus) -> Target {
 /// Every machine in the stages that read most.
 pub(super) fn all(deployment: &'static Deployment, corpus: &Corpus) -> Vec<Target> {
     let of_participant = frames(corpus, &[Announce::TYPE, Roster::TYPE, ResultNotice::TYPE]);
-    let of_member =
-        frames(corpus, &[Announce::TYPE, Roster::TYPE, Relay::TYPE, Close::TYPE, Locks::TYPE]);
+    let of_member = frames(corpus, &[Announce::TYPE, Roster::TYPE, Relay::TYPE, Close::TYPE, Locks::TYPE]);
     let of_coordinator = frames(corpus, &[8, CheckBatch::TYPE, Lock::TYPE, Answer::TYPE, 18, 19]);
     let machines = [
         participant::<Announce>("participant-idle", deployment, of_participant.clone()),

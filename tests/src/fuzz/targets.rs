@@ -167,7 +167,11 @@ fn keys() -> Vec<Target> {
                 true
             })
         };
-        targets.push(Target { cost: 10, bounded: false, ..target(name, vec![public.as_bytes().to_vec()], read) });
+        targets.push(Target {
+            cost: 10,
+            bounded: false,
+            ..target(name, vec![public.as_bytes().to_vec()], read)
+        });
     }
     targets
 }
@@ -203,7 +207,9 @@ fn shares() -> Vec<Target> {
         // Both kinds of member; the last one must encode back.
         let seed = first.open_share(bytes, 1, &context).is_ok();
         let packed = first.open_share(bytes, 7, &context).is_ok();
-        assert!(first.open_share(bytes, 0, &context).is_err() && first.open_share(bytes, 8, &context).is_err());
+        assert!(
+            first.open_share(bytes, 0, &context).is_err() && first.open_share(bytes, 8, &context).is_err()
+        );
         seed || packed
     };
     let answer = move |bytes: &[u8]| second.parse_answer(bytes).is_ok();
