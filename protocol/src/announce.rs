@@ -70,7 +70,9 @@ pub fn may_serve(epoch: &Epoch, manifest: &Manifest, id: &PartyId) -> bool {
     match &epoch.record().committee {
         _ if manifest.mode == Mode::Plain => false,
         CommitteeSource::Named(ids) => ids.contains(id),
-        CommitteeSource::Drawn { width } => epoch.draw(manifest.round).is_eligible(Role::Committee, id, *width),
+        CommitteeSource::Drawn { width } => {
+            epoch.draw(manifest.round).is_eligible(Role::Committee, id, *width)
+        }
     }
 }
 
@@ -212,7 +214,8 @@ impl Trust {
         self.check_heads(announce, &epoch)?;
         let plan = self.plans.plan(manifest).map_err(|_| FaultKind::BadManifest)?;
         self.policy.check(manifest, epoch.record()).map_err(FaultKind::Policy)?;
-        let mut accepted = Accepted { manifest: Arc::new(manifest.clone()), mh, epoch, plan, eligible: false };
+        let mut accepted =
+            Accepted { manifest: Arc::new(manifest.clone()), mh, epoch, plan, eligible: false };
         if !accepted.is_registered(&self.id, self.identity.public(), &announce.own_proof) {
             return Err(FaultKind::NotRegistered);
         }

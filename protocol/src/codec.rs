@@ -78,6 +78,11 @@ pub struct Mean {
     pub weight: u64,
 }
 
+/// A coordinate of an update: f32 in use, f64 in the known answers.
+trait Coordinate: Copy + Into<f64> {}
+
+impl<T: Copy + Into<f64>> Coordinate for T {}
+
 /// The codec of a schema.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Codec {
@@ -170,15 +175,15 @@ impl Codec {
         }
     }
 
-    fn check_update(&self, update: &[f32]) -> Result<(), CodecError> {
+    fn check_update<T: Coordinate>(&self, update: &[T]) -> Result<(), CodecError> {
         if update.len() != self.dim {
             return Err(CodecError::Length { got: update.len(), want: self.dim });
         }
-        update.iter().position(|x| !x.is_finite()).map_or(Ok(()), |at| Err(CodecError::NotFinite(at)))
+        update.iter().position(|&x| !x.into().is_finite()).map_or(Ok(()), |at| Err(CodecError::NotFinite(at)))
     }
 
     /// The deterministic part: eight bytes of coin a coordinate, of which 53 bits count.
-    fn quantise_with(&self, update: &[f32], weight: u32, coins: &[u8]) -> Quantised {
+    fn quantise_with<T: Coordinate>(&self, update: &[T], weight: u32, coins: &[u8]) -> Quantised {
         let l2_factor = self.l2_factor(update);
         let share = f64::from(weight) / f64::from(self.weight_bound);
         let limit = self.clip_l2.map(|bound| bound * share / self.step());
@@ -199,15 +204,19 @@ impl Codec {
     /// Coordinates that clipping changes: all of them where the L2 bound applies.
     #[must_use]
     pub fn count_clipped(&self, update: &[f32]) -> usize {
+        self.count_changed(update)
+    }
+
+    fn count_changed<T: Coordinate>(&self, update: &[T]) -> usize {
         if self.l2_factor(update) < 1.0 {
             return self.dim;
         }
-        update.iter().filter(|&&x| f64::from(x).abs() > self.clip).count()
+        update.iter().filter(|&&x| x.into().abs() > self.clip).count()
     }
 
-    fn l2_factor(&self, update: &[f32]) -> f64 {
+    fn l2_factor<T: Coordinate>(&self, update: &[T]) -> f64 {
         let Some(bound) = self.clip_l2 else { return 1.0 };
-        let square: f64 = update.iter().map(|&x| f64::from(x).clamp(-self.clip, self.clip).powi(2)).sum();
+        let square: f64 = update.iter().map(|&x| x.into().clamp(-self.clip, self.clip).powi(2)).sum();
         let norm = square.sqrt();
         if norm > bound { bound / norm } else { 1.0 }
     }
@@ -219,7 +228,7 @@ impl Codec {
     }
 
     /// Weight digits and rounded coordinates; towards zero where there are no coins.
-    fn round(&self, update: &[f32], weight: u32, factor: f64, coins: Option<&[u8]>) -> Vec<u32> {
+    fn round<T: Coordinate>(&self, update: &[T], weight: u32, factor: f64, coins: Option<&[u8]>) -> Vec<u32> {
         let mut slots = Vec::with_capacity(self.slots());
         let mask = (1_u64 << self.bits) - 1;
         let mut rest = u64::from(weight);
@@ -229,11 +238,15 @@ impl Codec {
         }
         let share = f64::from(weight) / f64::from(self.weight_bound);
         let (steps, clip, offset) = (self.steps(), self.clip, i64::from(self.offset()));
-        let scaled = |x: f32| f64::from(x).clamp(-clip, clip) * factor * share * steps / clip;
-        let slot = |rounded: f64| (offset + rounded as i64) as u32;
+        let scaled = |x: T| x.into().clamp(-clip, clip) * factor * share * steps / clip;
+        // The product can be a little more than `steps` where |x| = clip.
+        let slot = |rounded: f64| (offset + rounded.clamp(-steps, steps) as i64) as u32;
         match coins {
             Some(coins) => slots.extend(
-                update.iter().zip(coins.chunks_exact(8)).map(|(&x, coin)| slot((scaled(x) + unit(coin)).floor())),
+                update
+                    .iter()
+                    .zip(coins.chunks_exact(8))
+                    .map(|(&x, coin)| slot((scaled(x) + unit(coin)).floor())),
             ),
             None => slots.extend(update.iter().map(|&x| slot(scaled(x).trunc()))),
         }
@@ -246,21 +259,25 @@ impl Codec {
             return Err(CodecError::Length { got: sums.len(), want: self.slots() });
         }
         let (digits, coordinates) = sums.split_at(self.weight_slots);
-        let weight = digits
+        let largest = u64::from(contributors) * ((1 << self.bits) - 1);
+        if contributors == 0 || sums.iter().any(|&sum| sum > largest) {
+            return Err(CodecError::Sums);
+        }
+        // Below 2³²·2²⁴·2³¹: at most 32 bits of weight, so the last digit stands at bit 31 or lower.
+        let weight: u128 = digits
             .iter()
             .enumerate()
-            .try_fold(0_u64, |sum, (place, &digit)| {
-                let shift = u32::try_from(place * usize::from(self.bits)).ok()?;
-                sum.checked_add(digit.checked_shl(shift)?)
-            })
-            .ok_or(CodecError::Sums)?;
+            .map(|(place, &digit)| u128::from(digit) << (place * usize::from(self.bits)))
+            .sum();
+        let weight = u64::try_from(weight).map_err(|_| CodecError::Sums)?;
         let most = u64::from(contributors) * u64::from(self.weight_bound);
         if weight < u64::from(contributors) || weight > most {
             return Err(CodecError::Sums);
         }
         let offset = i64::from(contributors) * i64::from(self.offset());
         let scale = f64::from(self.weight_bound) * self.clip / self.steps();
-        let mean = coordinates.iter().map(|&sum| ((sum as i64 - offset) as f64 * scale) / weight as f64).collect();
+        let mean =
+            coordinates.iter().map(|&sum| ((sum as i64 - offset) as f64 * scale) / weight as f64).collect();
         Ok(Mean { mean, weight })
     }
 
@@ -308,3 +325,6 @@ pub fn result_hash(sums: &[u64]) -> Digest {
     }
     quorate_crypto::hash::digest(quorate_crypto::labels::RESULT, &[&bytes])
 }
+
+#[cfg(test)]
+mod tests;

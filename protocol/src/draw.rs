@@ -56,7 +56,8 @@ impl Draw {
     }
 }
 
-/// `⌊2²⁵⁶·width/size⌋` as 32 big-endian bytes, width < size.
+/// `⌈2²⁵⁶·width/size⌉` as 32 big-endian bytes, width < size: a whole number is below the quotient iff it
+/// is below that.
 fn threshold(width: u32, size: u64) -> Digest {
     let mut bytes = [0; 32];
     let mut rest = u128::from(width);
@@ -65,6 +66,15 @@ fn threshold(width: u32, size: u64) -> Digest {
         let word = (shifted / u128::from(size)) as u64;
         rest = shifted % u128::from(size);
         chunk.copy_from_slice(&word.to_be_bytes());
+    }
+    if rest != 0 {
+        // width < size, so the quotient is below 2²⁵⁶ − 1 and some byte takes the carry.
+        for byte in bytes.iter_mut().rev() {
+            *byte = byte.wrapping_add(1);
+            if *byte != 0 {
+                break;
+            }
+        }
     }
     Digest::from_bytes(bytes)
 }
@@ -105,43 +115,4 @@ pub fn corrupt_bound(corrupt: u64, width: u32, size: u64, bits: f64) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use quorate_crypto::hash::sha256;
-
-    #[test]
-    fn the_threshold_is_the_exact_fraction() {
-        assert_eq!(threshold(1, 2).as_bytes()[0], 0x80);
-        assert!(threshold(1, 2).as_bytes()[1..].iter().all(|&byte| byte == 0));
-        assert!(threshold(1, 3).as_bytes().iter().all(|&byte| byte == 0x55));
-    }
-
-    // [DRAW-1]: the default figures of PROTOCOL.md §5.
-    #[test]
-    fn published_tails_are_reached() {
-        let large = tail_bits(500, 192, 10_000, 42);
-        assert!((49.0..52.0).contains(&large), "{large}");
-        let small = tail_bits(500, 96, 10_000, 21);
-        assert!((26.0..28.5).contains(&small), "{small}");
-        assert_eq!(tail_bits(3, 96, 10_000, 3), f64::INFINITY);
-        assert_eq!(tail_bits(30, 96, 96, 3), 0.0);
-        let bound = corrupt_bound(500, 192, 10_000, 40.0);
-        assert!(tail_bits(500, 192, 10_000, bound) >= 40.0 && tail_bits(500, 192, 10_000, bound - 1) < 40.0);
-    }
-
-    // [DRAW-1], RT-59: eligibility depends on every input and hits the wanted share of ids.
-    #[test]
-    fn about_width_ids_are_eligible_and_roles_differ() {
-        let draw = Draw { deployment: Digest::ZERO, seed: sha256(&[b"seed"]), round: 7, size: 4000 };
-        let ids: Vec<_> = (0..4000_u32).map(|i| PartyId { index: i, key_hash: sha256(&[&i.to_le_bytes()]) }).collect();
-        let count = |draw: &Draw, role| ids.iter().filter(|id| draw.is_eligible(role, id, 400)).count();
-        let cohort = count(&draw, Role::Cohort);
-        assert!((320..480).contains(&cohort), "{cohort}");
-        let both = ids.iter().filter(|id| {
-            draw.is_eligible(Role::Cohort, id, 400) && draw.is_eligible(Role::Committee, id, 400)
-        });
-        assert!(both.count() < 90);
-        let next = Draw { round: 8, ..draw };
-        assert_ne!(draw.ticket(Role::Cohort, &ids[0]), next.ticket(Role::Cohort, &ids[0]));
-    }
-}
+mod tests;

@@ -24,7 +24,7 @@ use zeroize::Zeroize;
 use crate::draw::Draw;
 use crate::error::FaultKind;
 use crate::id::Head;
-use crate::wire;
+use crate::wire::{self, list};
 
 /// Most parties of a ceremony.
 pub const MAX_PARTIES: usize = 32;
@@ -51,6 +51,7 @@ pub struct EpochRecord {
     /// Eligible head E.
     pub eligible: Head,
     /// Parties of the ceremony.
+    #[serde(deserialize_with = "list::<_, _, MAX_PARTIES>")]
     pub parties: Vec<PartyId>,
     /// Ceremonies of this epoch that were void.
     pub restarts: u8,
@@ -213,10 +214,13 @@ pub struct EpochEvidence {
     /// The coordinator's signature over it.
     pub signature: Signature,
     /// The parties, in the record's order.
+    #[serde(deserialize_with = "list::<_, _, MAX_PARTIES>")]
     pub parties: Vec<PartyProof>,
     /// Their commitments, in the same order.
+    #[serde(deserialize_with = "list::<_, _, MAX_PARTIES>")]
     pub commitments: Vec<Commitment>,
     /// Their reveals, in the same order.
+    #[serde(deserialize_with = "list::<_, _, MAX_PARTIES>")]
     pub reveals: Vec<Reveal>,
 }
 
@@ -292,11 +296,12 @@ impl EpochEvidence {
         if !opens {
             return Err(FaultKind::BadSeed);
         }
-        let fine = party.key.verify(&commit_digest(record, id, &commit.commitment), &commit.signature).is_ok()
-            && party
-                .key
-                .verify(&reveal_digest(record, list, id, &reveal.value, &reveal.nonce), &reveal.signature)
-                .is_ok();
+        let fine =
+            party.key.verify(&commit_digest(record, id, &commit.commitment), &commit.signature).is_ok()
+                && party
+                    .key
+                    .verify(&reveal_digest(record, list, id, &reveal.value, &reveal.nonce), &reveal.signature)
+                    .is_ok();
         if fine { Ok(()) } else { Err(FaultKind::BadSeed) }
     }
 
@@ -313,3 +318,6 @@ impl EpochEvidence {
         hasher.finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

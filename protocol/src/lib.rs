@@ -37,5 +37,7 @@ pub mod record;
 pub mod roster;
 pub mod snapshot;
 pub mod statement;
+#[cfg(test)]
+mod testing;
 pub mod transcript;
 pub mod wire;

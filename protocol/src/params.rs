@@ -102,8 +102,13 @@ impl RoundPlan {
         let (data, sharing) = match manifest.mode {
             Mode::Plain => (DataPlane::Plain, None),
             Mode::Masked => {
-                let (data, sharing) =
-                    planes(manifest.suite, &manifest.committee, manifest.cohort.n_max, schema, codec.slots())?;
+                let (data, sharing) = planes(
+                    manifest.suite,
+                    &manifest.committee,
+                    manifest.cohort.n_max,
+                    schema,
+                    codec.slots(),
+                )?;
                 check_committee(&manifest.committee, manifest.suite, &sharing)?;
                 (data, Some(sharing))
             }
@@ -198,7 +203,12 @@ fn check_cohort(manifest: &Manifest) -> Result<(), PlanError> {
 fn check_committee(shape: &CommitteeShape, suite: Suite, sharing: &Sharing) -> Result<(), PlanError> {
     let CommitteeShape { m, c, r, rho, q, checks, a_min, e } = *shape;
     let direct = suite == Suite::Direct;
-    let answers = if direct { e >= 1 && a_min == r + e && a_min <= m - c.min(m) } else { a_min == 0 && e == 0 };
+    // Peers choose these numbers: e may be anything.
+    let answers = if direct {
+        e >= 1 && r.checked_add(e) == Some(a_min) && a_min <= m.saturating_sub(c)
+    } else {
+        a_min == 0 && e == 0
+    };
     let fine = c < m
         && rho >= 1
         && r > rho
@@ -232,7 +242,14 @@ pub fn committee_shape(
         }
     } else {
         let masked = Shape::masked(m).ok_or(PlanError::CommitteeSize(m))?;
-        CommitteeShape { m, c: masked.c, r: masked.r, rho: masked.rho, q: masked.quorum, ..CommitteeShape::default() }
+        CommitteeShape {
+            m,
+            c: masked.c,
+            r: masked.r,
+            rho: masked.rho,
+            q: masked.quorum,
+            ..CommitteeShape::default()
+        }
     };
     let (_, sharing) = planes(suite, &shape, n_max, schema, codec.slots())?;
     shape.checks = soundness(&sharing);
@@ -259,9 +276,7 @@ pub fn upload_bytes(
         DataPlane::Masked(packing) => packing.vector_bytes(codec.slots()),
         DataPlane::Direct | DataPlane::Plain => 0,
     };
-    let sealed = (1..=shape.m).map(|index| {
-        sharing.plaintext_bytes(index) + seal.overhead() + 4
-    });
+    let sealed = (1..=shape.m).map(|index| sharing.plaintext_bytes(index) + seal.overhead() + 4);
     Ok(FIXED + vector + sealed.sum::<usize>())
 }
 
@@ -282,3 +297,6 @@ impl PlanCache {
         Ok(plan)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,7 @@ pub struct Policy {
     pub committee_bits: u32,
     /// Whether a named committee is accepted: c is then a statement of trust.
     pub allow_named: bool,
-    /// Least c/m of a named committee, in thousandths, rounded down.
+    /// Least share that c is of all named ids, in thousandths, rounded down.
     pub named_corrupt_permille: u32,
     /// Honest contributions that must remain, at least 2.
     pub k_min: u32,
@@ -87,7 +87,10 @@ impl Policy {
         let ensure = |fine: bool, breach| if fine { Ok(()) } else { Err(breach) };
         ensure(manifest.schema.dim <= self.max_dim, PolicyBreach::Dimension)?;
         ensure(manifest.cohort.n_max <= self.max_cohort, PolicyBreach::MaximumCohort)?;
-        ensure(epoch.rounds <= self.max_rounds && epoch.restarts <= self.max_restarts, PolicyBreach::EpochLength)?;
+        ensure(
+            epoch.rounds <= self.max_rounds && epoch.restarts <= self.max_restarts,
+            PolicyBreach::EpochLength,
+        )?;
         ensure(epoch.cohort_width <= self.max_width, PolicyBreach::Width)?;
         if manifest.mode == Mode::Plain {
             return ensure(self.allow_plain, PolicyBreach::Mode);
@@ -127,7 +130,8 @@ impl Policy {
     }
 
     fn corrupt_ids(&self, size: u64) -> u64 {
-        (size * u64::from(self.corrupt_permille)).div_ceil(1000)
+        let corrupt = (u128::from(size) * u128::from(self.corrupt_permille)).div_ceil(1000);
+        u64::try_from(corrupt).unwrap_or(u64::MAX)
     }
 
     /// Smallest |D| under the fraction rule; 0 when it is off.
@@ -147,20 +151,27 @@ impl Policy {
         let CommitteeShape { m, c, r, rho, q, .. } = *shape;
         ensure(r >= rho.saturating_add(c.max(1)), PolicyBreach::Privacy)?;
         ensure(c < m && r <= m - c, PolicyBreach::Threshold)?;
-        ensure(q == (m + c) / 2 + 1 && q <= m - c, PolicyBreach::Locks)?;
+        ensure(u32::from(q) == (u32::from(m) + u32::from(c)) / 2 + 1 && q <= m - c, PolicyBreach::Locks)?;
         if suite == Suite::Direct {
-            let fine = shape.e >= self.min_detected.max(1) && shape.a_min >= r + shape.e && shape.a_min <= m - c;
+            let fine = shape.e >= self.min_detected.max(1)
+                && shape.a_min >= r.saturating_add(shape.e)
+                && shape.a_min <= m - c;
             ensure(fine, PolicyBreach::Answers)?;
         }
         match &epoch.committee {
             CommitteeSource::Named(ids) => {
                 ensure(self.allow_named && ids.len() >= usize::from(m), PolicyBreach::Source)?;
-                let least = u32::from(m) * self.named_corrupt_permille / 1000;
-                ensure(u32::from(c) >= least, PolicyBreach::Corrupt)
+                // Of all that are named, not of m: the coordinator chooses which m of them serve ([DRAW-1]).
+                let named = u64::try_from(ids.len()).unwrap_or(u64::MAX);
+                let least = named.saturating_mul(u64::from(self.named_corrupt_permille)) / 1000;
+                ensure(u64::from(c) >= least, PolicyBreach::Corrupt)
             }
             CommitteeSource::Drawn { width } => {
                 ensure(*width >= u32::from(m) && *width <= self.max_width, PolicyBreach::Width)?;
-                ensure(self.committee_tail(*width, c, epoch) >= f64::from(self.committee_bits), PolicyBreach::Corrupt)
+                ensure(
+                    self.committee_tail(*width, c, epoch) >= f64::from(self.committee_bits),
+                    PolicyBreach::Corrupt,
+                )
             }
         }
     }
@@ -173,3 +184,6 @@ impl Policy {
         one - ((f64::from(epoch.restarts) + 1.0) * f64::from(epoch.rounds)).log2()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,3 +88,6 @@ pub fn store<T: Serialize>(snapshot: &T) -> Vec<u8> {
 pub fn load<T: Serialize + serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     wire::decode_body(bytes)
 }
+
+#[cfg(test)]
+mod tests;

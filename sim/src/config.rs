@@ -214,7 +214,12 @@ pub fn stored_task(config: &SimConfig) -> Result<Box<dyn Task>, ConfigError> {
 
 fn build_task(kind: TaskKind, participants: u32, dim: u32, seed: u64) -> Result<Box<dyn Task>, ConfigError> {
     let seed = crate::seed::Seed(seed).bytes(crate::seed::Purpose::Task, 0, 0);
-    let options = TaskOptions { participants: participants as usize, dim: dim as usize, seed, ..TaskOptions::default() };
+    let options = TaskOptions {
+        participants: participants as usize,
+        dim: dim as usize,
+        seed,
+        ..TaskOptions::default()
+    };
     Ok(kind.build(&options)?)
 }
 
@@ -273,7 +278,7 @@ impl SimConfig {
             allow_plain: self.mode == Mode::Plain,
             corrupt_permille: self.corrupt_permille,
             max_key_life: Self::KEY_LIFE,
-            named_corrupt_permille: if self.committee < 4 { 0 } else { 250 },
+            named_corrupt_permille: if self.committee < 4 { 0 } else { 200 },
             ..Policy::default()
         }
     }
@@ -297,7 +302,9 @@ impl SimConfig {
     pub fn shape(&self, task: &dyn Task) -> Result<CommitteeShape, PlanError> {
         match self.mode {
             Mode::Plain => Ok(CommitteeShape::default()),
-            Mode::Masked => params::committee_shape(self.committee, self.suite, self.per_round, &self.schema(task)),
+            Mode::Masked => {
+                params::committee_shape(self.committee, self.suite, self.per_round, &self.schema(task))
+            }
         }
     }
 
@@ -362,7 +369,14 @@ impl SimConfig {
     /// # Errors
     /// When the parameters do not work.
     pub fn upload_bytes(&self, task: &dyn Task) -> Result<usize, PlanError> {
-        params::upload_bytes(self.mode, self.suite, self.seal, &self.shape(task)?, self.per_round, &self.schema(task))
+        params::upload_bytes(
+            self.mode,
+            self.suite,
+            self.seal,
+            &self.shape(task)?,
+            self.per_round,
+            &self.schema(task),
+        )
     }
 
     /// Checks a configuration that was stored.
@@ -401,7 +415,8 @@ impl SimConfig {
         let need = self.policy().committee_bits;
         match self.committee_safety() {
             Some(bits) if bits < f64::from(need) && self.mode == Mode::Masked => {
-                let (committee, participants, permille) = (self.committee, self.participants, self.corrupt_permille);
+                let (committee, participants, permille) =
+                    (self.committee, self.participants, self.corrupt_permille);
                 Err(ConfigError::UnsafeCommittee { committee, participants, permille, bits, need })
             }
             _ => Ok(()),
@@ -432,7 +447,9 @@ impl SimConfig {
                 bits.floor()
             )),
         }
-        notes.push("no admission policy beyond one-time tokens: sybils are not stopped (THREAT_MODEL.md)".to_owned());
+        notes.push(
+            "no admission policy beyond one-time tokens: sybils are not stopped (THREAT_MODEL.md)".to_owned(),
+        );
         notes
     }
 }

@@ -72,7 +72,8 @@ impl Deployment {
         };
         hold_ceremony(&mut coordinator, config, &keys, &ids)?;
         let plans = Arc::new(PlanCache::default());
-        let (pinned, last) = (coordinator.public().clone(), coordinator.transcript().entries().last().copied());
+        let (pinned, last) =
+            (coordinator.public().clone(), coordinator.transcript().entries().last().copied());
         let acted = last.map(|entry| ManifestRecord { round: entry.round, mh: entry.mh });
         let parties = keys
             .into_iter()

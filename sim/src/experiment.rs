@@ -129,7 +129,8 @@ impl Experiment {
     /// # Errors
     /// [`ExperimentError`].
     pub fn new(config: SimConfig, task: Box<dyn Task>, folder: &Path) -> Result<Self, ExperimentError> {
-        let text = toml::to_string_pretty(&config).map_err(|_| ExperimentError::Stored(folder.join(CONFIG)))?;
+        let text =
+            toml::to_string_pretty(&config).map_err(|_| ExperimentError::Stored(folder.join(CONFIG)))?;
         write(folder, CONFIG, text.as_bytes())?;
         let world = World::new(Deployment::new(&config, None)?, &config, folder, Digest::ZERO, 0);
         let model = task.initial_model();
@@ -160,7 +161,8 @@ impl Experiment {
         let model = load_model(&read(folder, MODEL)?, task.dim()).ok_or_else(|| stored(MODEL))?;
         let bytes = unhex(&state.coordinator).ok_or_else(|| stored(STATE))?;
         let coordinator = snapshot::load(&bytes).map_err(|_: DecodeError| stored(STATE))?;
-        let trace = unhex(&state.trace).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| stored(STATE))?;
+        let trace =
+            unhex(&state.trace).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| stored(STATE))?;
         let deployment = Deployment::new(&config, Some(&coordinator))?;
         let world = World::new(deployment, &config, folder, Digest::from_bytes(trace), state.now);
         Ok(Self { config, task, folder: folder.to_owned(), world, model, state })
@@ -246,7 +248,8 @@ impl Experiment {
             Ending::Opened { opened, max_error, .. } => (opened.included.len(), None, Some(*max_error)),
             Ending::Aborted(reason) => (0, Some(reason.to_string()), None),
         };
-        let sum = |of: fn(&crate::party::PartyStats) -> usize| round.parties.iter().map(of).sum::<usize>() as u64;
+        let sum =
+            |of: fn(&crate::party::PartyStats) -> usize| round.parties.iter().map(of).sum::<usize>() as u64;
         RoundRow {
             round: round.number,
             sampled: round.sampled as u64,
@@ -314,7 +317,8 @@ impl Experiment {
         self.state.trace = self.world.trace().to_hex();
         self.state.now = self.world.now();
         self.state.coordinator = hex(&snapshot::store(&self.world.coordinator().snapshot()));
-        let model = store_model(&self.model).ok_or_else(|| ExperimentError::Stored(self.folder.join(MODEL)))?;
+        let model =
+            store_model(&self.model).ok_or_else(|| ExperimentError::Stored(self.folder.join(MODEL)))?;
         write(&self.folder, MODEL, &model)?;
         let state =
             serde_json::to_vec(&self.state).map_err(|_| ExperimentError::Stored(self.folder.join(STATE)))?;

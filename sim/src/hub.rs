@@ -121,7 +121,13 @@ impl Hub {
     }
 
     /// Does what one event asks for.
-    pub fn step(&mut self, now: u64, from: u32, what: What, ctx: &RoundContext<'_>) -> std::io::Result<Vec<Emission>> {
+    pub fn step(
+        &mut self,
+        now: u64,
+        from: u32,
+        what: What,
+        ctx: &RoundContext<'_>,
+    ) -> std::io::Result<Vec<Emission>> {
         let mut out = Vec::new();
         let (machine, rng) = (&mut self.coordinator, &mut self.rng);
         let (mut spent, mut kept) = (0.0, None);
@@ -171,7 +177,7 @@ impl Hub {
                         self.stats.locked_at = Some(now);
                     }
                     for index in to {
-                        let at = now + self.link(ctx, index).down(frame.len());
+                        let at = self.link(ctx, index).frame_down(now, frame.len());
                         out.push(Emission { at, to: address(index), what: What::Frame(Arc::clone(&frame)) });
                     }
                 }
@@ -240,7 +246,8 @@ impl Hub {
     fn truth(&self, ctx: &RoundContext<'_>, index: u32) -> Truth {
         let (update, weight) = ctx.train(index);
         let mut rng = ctx.contribution_rng(index);
-        let quantised = self.plan.as_ref().and_then(|plan| plan.codec().quantise(&update, weight, &mut rng).ok());
+        let quantised =
+            self.plan.as_ref().and_then(|plan| plan.codec().quantise(&update, weight, &mut rng).ok());
         let slots = quantised.map(|quantised| quantised.slots().to_vec()).unwrap_or_default();
         Truth { slots, update, weight }
     }

@@ -68,6 +68,8 @@ pub struct Link {
     /// Factor on latency and speed of this device.
     factor: f64,
     rng: ChaCha20Rng,
+    /// Arrival of the newest control frame: control frames keep their order ([WIRE-4]).
+    newest: u64,
 }
 
 impl Link {
@@ -84,7 +86,7 @@ impl Link {
             }
         }
         let factor = 0.6 + 0.8 * unit(&mut own);
-        Self { class, factor, rng: seed.rng(Purpose::Link, round + 1, owner) }
+        Self { class, factor, rng: seed.rng(Purpose::Link, round.wrapping_add(1), owner), newest: 0 }
     }
 
     /// Milliseconds until `bytes` from the device have arrived.
@@ -97,6 +99,20 @@ impl Link {
         self.transfer(bytes, self.class.down)
     }
 
+    /// Arrival of a control frame sent now from the device.
+    pub fn frame_up(&mut self, now: u64, bytes: usize) -> u64 {
+        let at = now + self.up(bytes);
+        self.newest = self.newest.max(at);
+        self.newest
+    }
+
+    /// Arrival of a control frame sent now to the device.
+    pub fn frame_down(&mut self, now: u64, bytes: usize) -> u64 {
+        let at = now + self.down(bytes);
+        self.newest = self.newest.max(at);
+        self.newest
+    }
+
     /// Milliseconds of local training in this round.
     pub fn training(&mut self) -> u64 {
         (self.class.training_ms * self.factor * (0.7 + 0.6 * unit(&mut self.rng))) as u64
@@ -107,7 +123,8 @@ impl Link {
         let packets = bytes as f64 / 1200.0;
         // Mathis: rate ≈ 1.22·MSS/(RTT·√loss); the link is as fast as the slower of the two.
         let congestion = 1.22 * 1200.0 / (2.0 * latency * self.class.loss.sqrt());
-        let mut time = latency + bytes as f64 / (rate / self.factor).min(congestion.max(1.0) * packets.max(1.0).sqrt());
+        let mut time =
+            latency + bytes as f64 / (rate / self.factor).min(congestion.max(1.0) * packets.max(1.0).sqrt());
         if unit(&mut self.rng) < self.class.loss {
             time += 2.0 * latency;
         }

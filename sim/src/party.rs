@@ -196,7 +196,8 @@ impl Party {
         let mut out = Vec::new();
         match what {
             What::Poll => {
-                let comes = self.leaves != Some(Leaves::BeforeTraining) || self.quits != Some(Quits::BeforeKey);
+                let comes =
+                    self.leaves != Some(Leaves::BeforeTraining) || self.quits != Some(Quits::BeforeKey);
                 if comes {
                     self.participant.poll_round();
                     self.drain_participant(now, ctx, &mut out);
@@ -315,7 +316,7 @@ impl Party {
                     self.participant_records.push(record);
                 }
                 Output::Send { frame, .. } => {
-                    let at = now + self.link.up(frame.len());
+                    let at = self.link.frame_up(now, frame.len());
                     out.push(Emission { at, to: COORDINATOR, what: What::Frame(frame) });
                 }
                 Output::Event(ParticipantEvent::Train { .. }) => {
@@ -345,7 +346,7 @@ impl Party {
                 }
                 Output::Send { frame, .. } => {
                     self.stats.member_up += frame.len();
-                    let at = now + self.link.up(frame.len());
+                    let at = self.link.frame_up(now, frame.len());
                     out.push(Emission { at, to: COORDINATOR, what: What::Frame(frame) });
                 }
                 Output::WakeAt(time) => {
@@ -353,10 +354,13 @@ impl Party {
                     out.push(Emission { at: time.0.max(now + LOOKAHEAD), to, what: What::Wake });
                 }
                 Output::Event(MemberEvent::Answered { .. }) => self.stats.answered = true,
-                Output::Event(MemberEvent::Refused(_) | MemberEvent::TwoHeaders(_) | MemberEvent::Equivocation(_)) => {
+                Output::Event(
+                    MemberEvent::Refused(_) | MemberEvent::TwoHeaders(_) | MemberEvent::Equivocation(_),
+                ) => {
                     self.stats.faults += 1;
                 }
-                Output::Event(MemberEvent::Serving { .. } | MemberEvent::Wiped { .. }) | Output::Upload { .. } => {}
+                Output::Event(MemberEvent::Serving { .. } | MemberEvent::Wiped { .. })
+                | Output::Upload { .. } => {}
             }
         }
     }

@@ -156,7 +156,12 @@ impl World {
             }
             self.advance(window, ctx, &mut trace)?;
             let done = self.hub.stats.contributions;
-            progress(Progress { round: number, done, sampled: cohort.len(), virtual_ms: self.now - began_at });
+            progress(Progress {
+                round: number,
+                done,
+                sampled: cohort.len(),
+                virtual_ms: self.now - began_at,
+            });
             if self.hub.ending.is_some() {
                 self.queue.keep_frames();
             }
@@ -164,7 +169,8 @@ impl World {
         self.trace = trace.finish();
         let ending = self.hub.ending.take().ok_or(WorldError::Hang(number))?;
         let invited = cohort.iter().chain(panel.iter().filter(|index| !cohort.contains(index)));
-        let parties = invited.filter_map(|&index| Some(self.parties[index as usize].as_mut()?.end())).collect();
+        let parties =
+            invited.filter_map(|&index| Some(self.parties[index as usize].as_mut()?.end())).collect();
         Ok(Round {
             number,
             sampled: cohort.len(),

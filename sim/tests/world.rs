@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
+use quorate_crypto::hash::Digest;
 use quorate_protocol::coordinator::RoundConfig;
 use quorate_protocol::manifest::{Mode, model_hash};
 use quorate_sim::config::{Options, SimConfig};
@@ -11,7 +12,6 @@ use quorate_sim::meter::NoMeter;
 use quorate_sim::party::RoundContext;
 use quorate_sim::task::{Task, TaskKind};
 use quorate_sim::world::{Round, World};
-use quorate_crypto::hash::Digest;
 
 fn options(participants: u32, dim: u32) -> Options {
     Options {
@@ -51,7 +51,14 @@ fn play(options: &Options, rounds: u32) -> (Vec<Round>, Digest) {
     let rounds = (1..=u64::from(rounds))
         .map(|round| {
             let meter = NoMeter;
-            let ctx = RoundContext { round, config: &config, task: task.as_ref(), model: &model, upload_bytes, meter: &meter };
+            let ctx = RoundContext {
+                round,
+                config: &config,
+                task: task.as_ref(),
+                model: &model,
+                upload_bytes,
+                meter: &meter,
+            };
             let round_config = round_config(&config, task.as_ref(), &model);
             world.play(&round_config, &ctx, folder.path(), &AtomicBool::new(false), &|_| ()).unwrap()
         })

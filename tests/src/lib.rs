@@ -1,1 +1,26 @@
-//! Under construction in this commit.
+//! The harness of the tests that cross crates: a deployment, its machines and a driver in memory.
+//!
+//! ```text
+//! Deployment ──▶ Run { coordinator, participants, members } ──hook──▶ deliveries on a virtual clock
+//!                  │ records, spool, log of everything sent        drop, alter, replay, reflect, redirect
+//!                  └ invariants after every step                   (a test may hold every signing key)
+//! ```
+//!
+//! [`Run`] performs the outputs of the real machines strictly in order and delivers what they send. A test
+//! bends the network by a hook, and plays a malicious coordinator or party by signing whatever it likes:
+//! [`Deployment`] gives every secret key away.
+//!
+//! # Security
+//!
+//! For tests only. The invariants of [`invariants`] are the claims of docs/THREAT_MODEL.md that hold at every
+//! moment; a test never switches them off.
+
+pub mod deployment;
+pub mod forge;
+pub mod invariants;
+pub mod oracle;
+pub mod run;
+
+pub use deployment::{Deployment, Options};
+pub use oracle::Oracle;
+pub use run::{Delivery, Ending, Payload, Peer, Run};

@@ -24,7 +24,10 @@ pub fn prepare(wanted: Option<&Path>, config: &SimConfig, compare: bool) -> Resu
         None => free_default(config, compare),
     };
     let failed = |error| {
-        Failure::usage(format!("cannot write to {}: {error}; choose another folder with --out", folder.display()))
+        Failure::usage(format!(
+            "cannot write to {}: {error}; choose another folder with --out",
+            folder.display()
+        ))
     };
     fs::create_dir_all(&folder).map_err(failed)?;
     tempfile::tempfile_in(&folder).map_err(failed)?;

@@ -52,7 +52,8 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let mut finished = Vec::new();
     for (config, task) in resolved {
         let own = if compare { folder.join(label(config.mode)) } else { folder.clone() };
-        std::fs::create_dir_all(&own).map_err(|error| Failure::usage(format!("{}: {error}", own.display())))?;
+        std::fs::create_dir_all(&own)
+            .map_err(|error| Failure::usage(format!("{}: {error}", own.display())))?;
         let experiment = Experiment::new(config, task, &own).map_err(|error| explain(&error, &own))?;
         finished.push(play(experiment, &own, &stop, args.json)?);
     }
@@ -141,7 +142,9 @@ fn conclude(folder: &Path, finished: &[Finished], json: bool) -> Result<(), Fail
         }
     }
     match finished.iter().find(|done| !done.summary.exact) {
-        Some(done) => Err(Failure::failed(format!("a decoded sum of the {} run is wrong; this is a bug", done.label))),
+        Some(done) => {
+            Err(Failure::failed(format!("a decoded sum of the {} run is wrong; this is a bug", done.label)))
+        }
         None => Ok(()),
     }
 }

@@ -21,7 +21,8 @@ pub struct Screen {
 impl Screen {
     /// Introduces the run. With `--json` only the bar is shown.
     pub fn new(config: &SimConfig, json: bool) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(u64::from(config.per_round)), ProgressDrawTarget::stderr());
+        let bar =
+            ProgressBar::with_draw_target(Some(u64::from(config.per_round)), ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} contributions  {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let screen = Self { bar, rounds: config.rounds, quiet: json, round: Cell::new(0) };
@@ -92,18 +93,25 @@ fn introduce(config: &SimConfig) {
 /// The closing words of one run.
 pub fn summary(summary: &Summary, folder: &Path) {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    let accuracy = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |x| format!("{:.2} %", 100.0 * x));
+    table.load_style(presets::NOTHING);
+    let accuracy =
+        |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |x| format!("{:.2} %", 100.0 * x));
     let kilobytes = |bytes: u64| format!("{:.1} kB", bytes as f64 / 1e3);
     let rows = [
-        ("accuracy, last and best", format!("{}, {}", accuracy(summary.accuracy), accuracy(summary.best_accuracy))),
+        (
+            "accuracy, last and best",
+            format!("{}, {}", accuracy(summary.accuracy), accuracy(summary.best_accuracy)),
+        ),
         ("sums", if summary.exact { "exact, every one".to_owned() } else { "WRONG".to_owned() }),
         ("included, dropped", format!("{}, {}", summary.included, summary.dropped)),
         ("aborted rounds", summary.aborted_rounds.to_string()),
         ("wall time", format!("{:.1} s", summary.wall_s)),
         (
             "CPU a participant and round",
-            format!("{:.2} ms (95 %: {:.2} ms)", summary.participant_cpu_ms.p50, summary.participant_cpu_ms.p95),
+            format!(
+                "{:.2} ms (95 %: {:.2} ms)",
+                summary.participant_cpu_ms.p50, summary.participant_cpu_ms.p95
+            ),
         ),
         (
             "CPU a member and round",
@@ -112,7 +120,11 @@ pub fn summary(summary: &Summary, folder: &Path) {
         ("upload of a participant", kilobytes(summary.upload_bytes)),
         (
             "member, down and up",
-            format!("{}, {}", kilobytes(summary.member_download_bytes), kilobytes(summary.member_upload_bytes)),
+            format!(
+                "{}, {}",
+                kilobytes(summary.member_download_bytes),
+                kilobytes(summary.member_upload_bytes)
+            ),
         ),
         ("trace hash", summary.trace_hash.clone()),
         ("report", folder.join("report.html").display().to_string()),
@@ -126,7 +138,7 @@ pub fn summary(summary: &Summary, folder: &Path) {
 /// One table of several runs.
 pub fn comparison(comparison: &Comparison, folder: &Path) {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_BORDERS_ONLY);
+    table.load_style(presets::UTF8_BORDERS_ONLY);
     table.set_header(Comparison::TITLES);
     for cells in comparison.cells() {
         table.add_row(cells);

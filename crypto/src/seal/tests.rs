@@ -309,12 +309,3 @@ fn names_round_trip() {
     assert_eq!("X25519".parse::<SealSuite>(), Err(UnknownSealSuite));
 }
 
-
-fn best(suite: SealSuite, what: &str, mut run: impl FnMut()) {
-    let times = (0..50).map(|_| {
-        let start = std::time::Instant::now();
-        run();
-        start.elapsed()
-    });
-    println!("{suite}: {what} {:?}", times.min().unwrap());
-}

@@ -14,7 +14,7 @@
 //!
 //! # Security
 //!
-//! Secrets and shares go through constant-time arithmetic ([`field`]) and wipe themselves:
+//! Secrets and shares go through constant-time arithmetic (`field.rs`) and wipe themselves:
 //! [`Dealing`], [`Share`] and [`ShareSum`] are neither `Clone` nor `Debug`. The caller must seal every
 //! plaintext to its member, deal each secret once (the types see to it), and take `wrong` of a
 //! [`Reconstruction`] for no more than [`Reconstruction::nameable`] says.

@@ -226,12 +226,3 @@ proptest! {
     }
 }
 
-
-fn best(what: &str, n: usize, mut run: impl FnMut()) {
-    let times = (0..20).map(|_| {
-        let start = std::time::Instant::now();
-        run();
-        start.elapsed()
-    });
-    println!("{what} {n}: {:.1} µs each", times.min().unwrap().as_secs_f64() * 1e6 / n as f64);
-}

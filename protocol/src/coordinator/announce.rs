@@ -8,7 +8,9 @@ use quorate_crypto::ring::Suite;
 use quorate_crypto::seal::SealSuite;
 use thiserror::Error;
 
-use super::{Coordinator, CoordinatorEvent, Round, Stage, contribute::Collecting, convene::Convening, refused};
+use super::{
+    Coordinator, CoordinatorEvent, Round, Stage, contribute::Collecting, convene::Convening, refused,
+};
 use crate::announce::{Accepted, may_serve};
 use crate::draw::Role;
 use crate::error::{ApiMisuse, Fault, FaultKind};
@@ -107,19 +109,31 @@ impl Coordinator {
             Mode::Plain => Stage::Collecting(Box::new(Collecting::plain(&accepted))),
         };
         let deadlines = &accepted.manifest.deadlines;
-        for offset in [deadlines.convene, deadlines.contribute, deadlines.check, deadlines.lock, deadlines.open] {
+        for offset in
+            [deadlines.convene, deadlines.contribute, deadlines.check, deadlines.lock, deadlines.open]
+        {
             self.out.wake_at(now.plus(u64::from(offset)));
         }
         let (invited, eligible) = (cohort.iter().copied().collect(), panel.iter().copied().collect());
-        self.round =
-            Some(Box::new(Round { accepted, signature, head, started: now, cohort: invited, panel: eligible, stage }));
+        self.round = Some(Box::new(Round {
+            accepted,
+            signature,
+            head,
+            started: now,
+            cohort: invited,
+            panel: eligible,
+            closed: false,
+            stage,
+        }));
         self.out.event(CoordinatorEvent::Invited { round: number, cohort, panel });
         Ok(number)
     }
 
     fn manifest(&self, round: u64, config: &RoundConfig) -> Manifest {
-        let (hash, seed) =
-            self.epoch.as_ref().map_or((Digest::ZERO, Digest::ZERO), |(epoch, _)| (*epoch.hash(), *epoch.seed()));
+        let (hash, seed) = self
+            .epoch
+            .as_ref()
+            .map_or((Digest::ZERO, Digest::ZERO), |(epoch, _)| (*epoch.hash(), *epoch.seed()));
         Manifest {
             version: VERSION,
             deployment: **self.registry.deployment(),

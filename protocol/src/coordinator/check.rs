@@ -119,7 +119,11 @@ impl Collecting {
 
 /// Decodes the word of one contribution over the members that `counts` keeps; `None` if fewer than r of
 /// them published values.
-pub(super) fn word(taken: &Accepting, sharing: &Sharing, counts: &dyn Fn(usize) -> bool) -> Option<CheckOutcome> {
+pub(super) fn word(
+    taken: &Accepting,
+    sharing: &Sharing,
+    counts: &dyn Fn(usize) -> bool,
+) -> Option<CheckOutcome> {
     let values: Vec<(u16, Vec<u64>)> = taken
         .cells
         .iter()

@@ -14,7 +14,7 @@ use super::contribute::{Collecting, Sum};
 use super::lock::Locking;
 use super::{ClosedSet, Coordinator, CoordinatorEvent, Stage};
 use crate::error::{Abort, ApiMisuse};
-use crate::id::{PartyId, SetId};
+use crate::id::{PartyId, SetId, Time};
 use crate::manifest::Manifest;
 use crate::params::DataPlane;
 use crate::roster::VerifiedRoster;
@@ -25,7 +25,8 @@ use crate::wire::{Leaf, set_leaf};
 pub enum LeftOut {
     /// It was complete too late to be relayed.
     Late,
-    /// More than c members have an edge to it: at least one honest member vouches, so the sender is named.
+    /// More than c members complain or are off its word: at least one honest member vouches, so the sender
+    /// is named.
     Named,
     /// Its check values are no code word; at c = ⌊(m−1)/3⌋ this alone proves nothing about the sender.
     Undecodable,
@@ -70,19 +71,24 @@ pub(super) struct Decision {
 /// [CMP-1], steps (0) to (4).
 pub(super) fn decide(edges: &dyn Edges, rule: &Rule) -> Result<Decision, Abort> {
     let mut left_out = Vec::new();
-    let (relayed, late): (Vec<u32>, Vec<u32>) = edges.senders().into_iter().partition(|&s| edges.is_relayed(s));
+    let (relayed, late): (Vec<u32>, Vec<u32>) =
+        edges.senders().into_iter().partition(|&s| edges.is_relayed(s));
     left_out.extend(late.into_iter().map(|sender| (sender, LeftOut::Late)));
     let mut dropped = over(relayed.iter().flat_map(|&sender| edges.silent(sender)), rule.kappa, rule.m);
 
     let mut kept: BTreeMap<u32, BTreeSet<usize>> = BTreeMap::new();
     for &sender in &relayed {
         let counts = |member: usize| !dropped.contains(&member);
-        let mut with: BTreeSet<usize> = edges.silent(sender).into_iter().collect();
-        with.extend(edges.complaints(sender));
-        let decodable = edges.off(sender, &counts).map(|off| with.extend(off)).is_some();
-        with.retain(|member| counts(*member));
-        if with.len() > rule.c {
+        let mut against: BTreeSet<usize> = edges.complaints(sender).into_iter().collect();
+        let decodable = edges.off(sender, &counts).map(|off| against.extend(off)).is_some();
+        against.retain(|member| counts(*member));
+        let mut with: BTreeSet<usize> = edges.silent(sender).into_iter().filter(|&at| counts(at)).collect();
+        with.extend(&against);
+        if against.len() > rule.c {
             left_out.push((sender, LeftOut::Named));
+        } else if with.len() > rule.c {
+            // Silence proves nothing: the message may have been lost.
+            left_out.push((sender, LeftOut::Edge));
         } else if !decodable {
             left_out.push((sender, LeftOut::Undecodable));
         } else {
@@ -187,7 +193,8 @@ impl Withdrawing {
 
     /// The triple and its leaves ([OPEN-2]).
     pub(super) fn set(&self) -> (SetId, Vec<Leaf>) {
-        let hashes: Vec<Digest> = self.included.iter().map(|(id, hdr)| set_leaf(&self.sid, id, hdr)).collect();
+        let hashes: Vec<Digest> =
+            self.included.iter().map(|(id, hdr)| set_leaf(&self.sid, id, hdr)).collect();
         let leaves = self.included.iter().map(|(id, hdr)| Leaf { sender: id.index, hdr: *hdr }).collect();
         (SetId { sid: self.sid, root: merkle::root(&hashes), size: hashes.len() as u32 }, leaves)
     }
@@ -211,7 +218,8 @@ impl Coordinator {
             return Err(Abort::CohortTooSmall { got, need });
         }
         let masked = matches!(round.accepted.plan.data(), DataPlane::Masked(_));
-        let Stage::Collecting(stage) = std::mem::replace(&mut round.stage, Stage::Done(BTreeMap::new())) else {
+        let Stage::Collecting(stage) = std::mem::replace(&mut round.stage, Stage::Done(BTreeMap::new()))
+        else {
             return Ok(());
         };
         let closed = closed_set(&stage, &decision);
@@ -224,19 +232,23 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Goes on once every left-out vector is out.
-    pub(super) fn advance_withdrawing(&mut self) -> Result<bool, Abort> {
+    /// Goes on once every left-out vector is out; a driver that has lost one ends the round at the Lock
+    /// deadline at the latest.
+    pub(super) fn advance_withdrawing(&mut self, now: Time) -> Result<bool, Abort> {
         let Some(round) = self.round.as_deref_mut() else { return Ok(false) };
+        let deadline = round.at(round.accepted.manifest.deadlines.lock);
         let Stage::Withdrawing(stage) = &round.stage else { return Ok(false) };
         if !stage.awaited.is_empty() {
-            return Ok(false);
+            return if now < deadline { Ok(false) } else { Err(Abort::Cancelled) };
         }
-        let Stage::Withdrawing(stage) = std::mem::replace(&mut round.stage, Stage::Done(BTreeMap::new())) else {
+        let Stage::Withdrawing(stage) = std::mem::replace(&mut round.stage, Stage::Done(BTreeMap::new()))
+        else {
             return Ok(false);
         };
         if stage.roster.is_none() {
             self.finish_plain(*stage)?;
         } else {
+            round.closed = true;
             let locking = Locking::start(*stage, round, &self.identity, &mut self.out);
             round.stage = Stage::Locking(Box::new(locking));
         }
@@ -358,11 +370,23 @@ mod tests {
     #[test]
     fn silent_members_are_dropped_until_too_few_hold_the_set() {
         let quiet = |members: usize| {
-            let silent = (0..50).flat_map(|sender| (0..members).map(move |member| (sender, member))).collect();
+            let silent =
+                (0..50).flat_map(|sender| (0..members).map(move |member| (sender, member))).collect();
             decide(&ByHand { senders: 50, silent, ..ByHand::default() }, &RULE)
         };
         assert_eq!(quiet(5).unwrap().dropped.len(), 5);
         assert_eq!(quiet(6), Err(Abort::TooFewHolders { got: 10, need: 11 }));
+    }
+
+    // RT-24 [CMP-1]: c false complaints and one honest member that was not heard name nobody.
+    #[test]
+    fn silence_never_adds_up_to_blame() {
+        let complaints = (0..5).map(|member| (7, member)).collect();
+        let silent = BTreeSet::from([(7, 9)]);
+        let table = ByHand { senders: 50, complaints, silent, ..ByHand::default() };
+        let decision = decide(&table, &RULE).unwrap();
+        assert_eq!(decision.left_out, vec![(7, LeftOut::Edge)]);
+        assert!(decision.dropped.is_empty());
     }
 
     #[test]

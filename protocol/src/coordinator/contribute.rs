@@ -82,7 +82,9 @@ impl Collecting {
 
     pub(super) fn masked(accepted: &Accepted, roster: VerifiedRoster, frame: Arc<[u8]>) -> Self {
         let sum = match accepted.plan.data() {
-            DataPlane::Masked(packing) => Sum::Masked(Accumulator::new(packing, accepted.plan.codec().slots())),
+            DataPlane::Masked(packing) => {
+                Sum::Masked(Accumulator::new(packing, accepted.plan.codec().slots()))
+            }
             _ => Sum::Direct,
         };
         Self::new(*roster.sid(), Some(roster), Some(frame), sum)

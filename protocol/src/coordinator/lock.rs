@@ -52,7 +52,12 @@ impl Coordinator {
         let round = self.running()?;
         let context = round.context();
         let lock = message.into_body();
-        let Stage::Locking(stage) = &mut round.stage else { return Err(refused(FaultKind::Late)) };
+        let stage = match &mut round.stage {
+            Stage::Locking(stage) => stage,
+            // Q are enough; the others' locks are no fault.
+            Stage::Opening(stage) if stage.set == lock.set => return Ok(()),
+            _ => return Err(refused(FaultKind::Late)),
+        };
         let member = stage.closed.holder(lock.member).ok_or(refused(FaultKind::NotMember))?;
         if lock.set != stage.set {
             return Err(refused(FaultKind::WrongSession));

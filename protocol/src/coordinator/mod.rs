@@ -27,6 +27,7 @@ mod result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::{PublicKey, Signature, SigningKey};
 use quorate_keys::{Registry, SignedHead};
 use rand_core::CryptoRng;
@@ -39,7 +40,7 @@ use crate::epoch::{Epoch, EpochEvidence, EpochRecord};
 use crate::error::{Abort, ApiMisuse, DecodeError, Fault, FaultKind};
 use crate::id::{Context, PartyId, SetId, Time};
 use crate::outbox::{Outbox, Output};
-use crate::record::{CoordinatorRecord, ResultRecord};
+use crate::record::{CoordinatorRecord, ResultRecord, RoundRecord};
 use crate::snapshot::CoordinatorSnapshot;
 use crate::statement::Header;
 use crate::transcript::Transcript;
@@ -147,6 +148,8 @@ struct Round {
     started: Time,
     cohort: BTreeSet<u32>,
     panel: BTreeSet<u32>,
+    /// Whether a set has been sent to members: from then on contributions may count as opened.
+    closed: bool,
     stage: Stage,
 }
 
@@ -284,7 +287,7 @@ impl Coordinator {
             let moved = match &round.stage {
                 Stage::Convening(_) => self.advance_convening(now),
                 Stage::Collecting(_) => self.advance_collecting(now),
-                Stage::Withdrawing(_) => self.advance_withdrawing(),
+                Stage::Withdrawing(_) => self.advance_withdrawing(now),
                 Stage::Locking(_) => self.advance_locking(now),
                 Stage::Opening(_) => self.advance_opening(now, rng),
                 Stage::Done(_) => return,
@@ -301,13 +304,9 @@ impl Coordinator {
     fn abort(&mut self, reason: Abort) {
         let Some(round) = &mut self.round else { return };
         let (number, mh) = (round.number(), round.accepted.mh);
-        let closed = matches!(round.stage, Stage::Locking(_) | Stage::Opening(_));
+        let closed = round.closed;
         round.stage = Stage::Done(BTreeMap::new());
-        let entry = self.transcript.aborted(number, mh, reason, closed);
-        if self.transcript.push(entry).is_some() {
-            let _permit = self.out.persist(ResultRecord { entry });
-        }
-        self.out.event(CoordinatorEvent::Aborted { round: number, reason });
+        self.note_abort(number, mh, reason, closed);
     }
 
     /// What has to survive a restart.
@@ -322,7 +321,7 @@ impl Coordinator {
     }
 
     /// Puts a stored coordinator back together. A round that was under way is not resumed: its number is
-    /// used up.
+    /// used up, and the transcript says that it was aborted.
     pub fn restore(
         identity: SigningKey,
         snapshot: &CoordinatorSnapshot,
@@ -337,18 +336,33 @@ impl Coordinator {
         let mut coordinator = Self::new(identity, registry);
         coordinator.transcript = Transcript::from_entries(transcript.clone()).ok_or(DecodeError::Body)?;
         coordinator.last_round = *last_round;
+        let (mut under_way, mut closed) = (None, false);
         for record in records {
             match record {
                 CoordinatorRecord::Round(record) => {
                     coordinator.last_round = coordinator.last_round.max(record.round);
+                    (under_way, closed) = (Some(*record), false);
                 }
+                CoordinatorRecord::Close(_) => closed = true,
                 CoordinatorRecord::Result(record) => {
                     coordinator.transcript.push(record.entry).ok_or(DecodeError::Body)?;
+                    under_way = under_way.filter(|round| round.round != record.entry.round);
                 }
-                CoordinatorRecord::Close(_) => {}
             }
         }
+        if let Some(RoundRecord { round, mh }) = under_way {
+            coordinator.note_abort(round, mh, Abort::Cancelled, closed);
+        }
         Ok(coordinator)
+    }
+
+    /// Appends the entry of an aborted round, durably.
+    fn note_abort(&mut self, round: u64, mh: Digest, reason: Abort, closed: bool) {
+        let entry = self.transcript.aborted(round, mh, reason, closed);
+        if self.transcript.push(entry).is_some() {
+            let _permit = self.out.persist(ResultRecord { entry });
+        }
+        self.out.event(CoordinatorEvent::Aborted { round, reason });
     }
 
     fn running(&mut self) -> Result<&mut Round, Fault> {

@@ -68,7 +68,8 @@ impl Coordinator {
     ) -> Result<bool, Abort> {
         let Some(round) = self.round.as_deref_mut() else { return Ok(false) };
         let deadline = round.at(round.accepted.manifest.deadlines.open);
-        let need = usize::from(round.accepted.manifest.committee.r.max(round.accepted.manifest.committee.a_min));
+        let need =
+            usize::from(round.accepted.manifest.committee.r.max(round.accepted.manifest.committee.a_min));
         let Stage::Opening(stage) = &round.stage else { return Ok(false) };
         let got = stage.answers.len();
         if got < stage.closed.holders.len() && now < deadline {

@@ -18,6 +18,7 @@ use crate::announce::Accepted;
 use crate::codec::{Mean, result_hash};
 use crate::error::Abort;
 use crate::id::SetId;
+use crate::manifest::CommitteeShape;
 use crate::params::DataPlane;
 use crate::record::ResultRecord;
 use crate::statement::{ResultStatement, Statement};
@@ -38,7 +39,8 @@ impl Coordinator {
         let accepted = round.accepted.clone();
         let Opening { closed, set, locks, answers } = stage;
         let leaves: Vec<Digest> = answers.values().map(|(_, leaf)| *leaf).collect();
-        let answers: Vec<(u16, Shares)> = answers.into_iter().map(|(index, (shares, _))| (index, shares)).collect();
+        let answers: Vec<(u16, Shares)> =
+            answers.into_iter().map(|(index, (shares, _))| (index, shares)).collect();
         let decoded = decode(&accepted, &closed, &answers, rng)?;
         let mean = accepted.plan.codec().decode(&decoded.sums, set.size).map_err(|_| Abort::Residual)?;
         // Named only now that the residual check has passed ([RS-1]); all answers came from members whose
@@ -61,8 +63,7 @@ impl Coordinator {
         let bits: Vec<u64> = mean.iter().map(|x| x.to_bits()).collect();
         let (set, _) = closed.set();
         let nothing = merkle::root(&[]);
-        let statement =
-            ResultStatement { set, result: result_hash(&bits), locks: nothing, answers: nothing };
+        let statement = ResultStatement { set, result: result_hash(&bits), locks: nothing, answers: nothing };
         let sums = Sums { sums: Vec::new(), mean: Mean { mean, weight: *weight }, detects: 0 };
         self.publish(&closed, statement, sums);
         Ok(())
@@ -73,7 +74,8 @@ impl Coordinator {
         let Some(round) = self.round.as_deref_mut() else { return };
         let (number, set) = (round.number(), statement.set);
         let outcome = Outcome::Opened { set, result: statement.result };
-        let entry = Entry { round: number, mh: round.accepted.mh, previous: self.transcript.last_link(), outcome };
+        let entry =
+            Entry { round: number, mh: round.accepted.mh, previous: self.transcript.last_link(), outcome };
         let pushed = self.transcript.push(entry);
         debug_assert!(pushed.is_some(), "rounds only go up");
         let permit = self.out.persist(ResultRecord { entry });
@@ -121,7 +123,10 @@ fn notices(
         (id.index, Place::Counted { position: at as u32, proof })
     });
     let left_out = closed.left_out.iter().map(|&index| (index, Place::LeftOut));
-    counted.chain(left_out).map(|(index, place)| (index, ResultNotice { statement, signature, place })).collect()
+    counted
+        .chain(left_out)
+        .map(|(index, place)| (index, ResultNotice { statement, signature, place }))
+        .collect()
 }
 
 /// From answers to sums of slots.
@@ -142,8 +147,9 @@ fn decode<R: CryptoRng + ?Sized>(
             Ok(Decoded { sums, wrong: Vec::new(), detects: usize::from(shape.e) })
         }
         (DataPlane::Masked(packing), Sum::Masked(sum)) => {
-            let (key, wrong) = open_key(sharing, answers, contributors, shape.r, rng)?;
-            let sums = mask::unmask(packing, plan.matrix(packing), sum, &key, slots).map_err(|_| Abort::Residual)?;
+            let (key, wrong) = open_key(sharing, answers, contributors, shape, rng)?;
+            let sums =
+                mask::unmask(packing, plan.matrix(packing), sum, &key, slots).map_err(|_| Abort::Residual)?;
             let detects = answers.len().saturating_sub(usize::from(shape.r)) / 2;
             Ok(Decoded { sums, wrong, detects })
         }
@@ -155,12 +161,13 @@ fn open_key<R: CryptoRng + ?Sized>(
     sharing: &Sharing,
     answers: &[(u16, Shares)],
     contributors: u32,
-    r: u16,
+    shape: &CommitteeShape,
     rng: &mut R,
 ) -> Result<(mask::KeySum, Vec<u16>), Abort> {
-    let opened = sharing.reconstruct(answers, rng).map_err(|error| abort(&error, answers.len(), r))?;
+    let opened = sharing.reconstruct(answers, rng).map_err(|error| abort(&error, answers.len(), shape.r))?;
     let key = sharing.key_sum(&opened, contributors).map_err(|_| Abort::WrongAnswers)?;
-    Ok((key, opened.wrong))
+    // Not all that are off the word: c liars may have picked a word that honest members are off.
+    Ok((key, opened.nameable(shape.c).to_vec()))
 }
 
 fn abort(error: &ReconstructError, got: usize, need: u16) -> Abort {

@@ -112,10 +112,11 @@ impl Serving {
         bad.len()
     }
 
-    /// Opens and checks one verified item. `None` if an earlier item of the same batch took its place.
+    /// Opens and checks one verified item. `None` if earlier items of the same batch took its place.
     fn take(&mut self, item: &RelayItem) -> Option<CheckEntry> {
         let (header, sender) = (item.header, item.header.sender);
-        if self.held.contains_key(&sender.index) {
+        let full = self.held.len() >= self.accepted.manifest.cohort.n_max as usize;
+        if full || self.held.contains_key(&sender.index) {
             return None;
         }
         let hdr = header.hdr();

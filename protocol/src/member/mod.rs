@@ -110,7 +110,12 @@ impl Member {
     /// A member that has served in nothing yet.
     #[must_use]
     pub fn new(membership: Membership, plans: Arc<PlanCache>) -> Self {
-        Self { trust: Trust::new(membership, plans), stage: Stage::Idle, last_lock: None, out: Out::default() }
+        Self {
+            trust: Trust::new(membership, plans),
+            stage: Stage::Idle,
+            last_lock: None,
+            out: Out::default(),
+        }
     }
 
     /// This party.
@@ -126,7 +131,12 @@ impl Member {
     }
 
     /// Takes one frame from the coordinator.
-    pub fn handle<R: CryptoRng + ?Sized>(&mut self, now: Time, frame: &[u8], rng: &mut R) -> Result<(), Fault> {
+    pub fn handle<R: CryptoRng + ?Sized>(
+        &mut self,
+        now: Time,
+        frame: &[u8],
+        rng: &mut R,
+    ) -> Result<(), Fault> {
         self.wake(now);
         let decoded = |error: DecodeError| Fault::deliverer(FaultKind::Decode(error));
         let (kind, ..) = wire::split(frame).map_err(decoded)?;

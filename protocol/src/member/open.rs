@@ -47,7 +47,8 @@ impl Serving {
         let mut items = Vec::with_capacity(locks.locks.len());
         for (at, lock) in locks.locks.iter().enumerate() {
             let repeated = locks.locks[..at].iter().any(|other| other.member == lock.member);
-            let Some(member) = self.roster.member(lock.member).filter(|_| !repeated && lock.set == *set) else {
+            let Some(member) = self.roster.member(lock.member).filter(|_| !repeated && lock.set == *set)
+            else {
                 return Err(FaultKind::NotLocked);
             };
             items.push(LockStatement(lock.set).item(&context, &member.identity, lock.signature));

@@ -92,7 +92,8 @@ impl Participant {
     fn leave(&mut self, header: Header, vector: Vec<u8>, shares: Vec<Sealed>) {
         let Stage::Ready(ready) = std::mem::replace(&mut self.stage, Stage::Idle) else { return };
         let accepted = ready.accepted;
-        let record = ContributionRecord { round: accepted.manifest.round, sid: header.sid, hdr: header.hdr() };
+        let record =
+            ContributionRecord { round: accepted.manifest.round, sid: header.sid, hdr: header.hdr() };
         let permit = self.out.persist(record);
         let signature = header.sign(&accepted.context(), self.trust.identity(), permit);
         let frame: Arc<[u8]> =
@@ -100,7 +101,8 @@ impl Participant {
         let vector: Arc<[u8]> = vector.into();
         self.out.upload(Arc::clone(&frame), Arc::clone(&vector));
         self.last = Some(record);
-        self.stage = Stage::Contributed(Box::new(Contributed { accepted, record, bytes: Some((frame, vector)) }));
+        self.stage =
+            Stage::Contributed(Box::new(Contributed { accepted, record, bytes: Some((frame, vector)) }));
     }
 }
 

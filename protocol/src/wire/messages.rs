@@ -7,10 +7,17 @@ use quorate_crypto::sign::{PublicKey, Signature};
 use serde::{Deserialize, Serialize};
 
 use super::Message;
+use super::list::list;
 use crate::epoch::EpochEvidence;
 use crate::id::{PartyId, SetId};
 use crate::manifest::Manifest;
+use crate::params::{MAX_COHORT, MAX_COMMITTEE};
 use crate::statement::{Header, ResultStatement};
+
+/// Most elements of a list that has one element a member.
+const MEMBERS: usize = MAX_COMMITTEE as usize;
+/// Most elements of a list that has one element a participant.
+const COHORT: usize = MAX_COHORT as usize;
 
 macro_rules! messages {
     ($($name:ident = $kind:literal,)*) => {
@@ -94,6 +101,7 @@ pub struct RosterEntry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Roster {
     /// Members in draw order.
+    #[serde(deserialize_with = "list::<_, _, MEMBERS>")]
     pub members: Vec<RosterEntry>,
     /// The coordinator's signature over the roster hash.
     pub signature: Signature,
@@ -134,6 +142,7 @@ pub struct Contribution {
     /// Over the header.
     pub signature: Signature,
     /// m sealed shares, in roster order; none in plain mode.
+    #[serde(deserialize_with = "list::<_, _, MEMBERS>")]
     pub shares: Vec<Sealed>,
 }
 
@@ -158,6 +167,7 @@ pub struct RelayItem {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Relay {
     /// The batch.
+    #[serde(deserialize_with = "list::<_, _, COHORT>")]
     pub items: Vec<RelayItem>,
 }
 
@@ -212,6 +222,7 @@ pub struct CheckBatch {
     /// Index of the member on the roster, 1 … m.
     pub member: u16,
     /// Entries.
+    #[serde(deserialize_with = "list::<_, _, COHORT>")]
     pub entries: Vec<CheckEntry>,
     /// Over (sid, root of entries).
     pub signature: Signature,
@@ -232,6 +243,7 @@ pub struct Close {
     /// The set.
     pub set: SetId,
     /// All leaves.
+    #[serde(deserialize_with = "list::<_, _, COHORT>")]
     pub leaves: Vec<Leaf>,
     /// The coordinator's signature over the set.
     pub signature: Signature,
@@ -252,6 +264,7 @@ pub struct Lock {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Locks {
     /// The locks.
+    #[serde(deserialize_with = "list::<_, _, MEMBERS>")]
     pub locks: Vec<Lock>,
 }
 

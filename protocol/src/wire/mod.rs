@@ -8,12 +8,15 @@
 //! message's `verify` names what has to be known to do so.
 
 mod limits;
+mod list;
 mod messages;
 
 pub use limits::limit;
+pub(crate) use list::list;
 pub use messages::{
-    Announce, Answer, CheckBatch, CheckEntry, CheckValue, Close, Complaint, Contribution, Leaf, Lock, Locks, Place,
-    Poll, Relay, RelayItem, ResultNotice, Roster, RosterEntry, RosterRequest, RoundKey, Sealed, set_leaf,
+    Announce, Answer, CheckBatch, CheckEntry, CheckValue, Close, Complaint, Contribution, Leaf, Lock, Locks,
+    Place, Poll, Relay, RelayItem, ResultNotice, Roster, RosterEntry, RosterRequest, RoundKey, Sealed,
+    set_leaf,
 };
 
 use postcard::{from_bytes, to_allocvec};
@@ -105,3 +108,6 @@ pub fn decode_body<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, D
     // postcard accepts over-long integers and trailing bytes; the encoding of a value is unique here.
     if body(&value) == bytes { Ok(value) } else { Err(DecodeError::NonCanonical) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! Stored forms. The bytes below are version 1 and stay here: what was written once loads for ever.
+
+use std::fmt::Debug;
+
+use quorate_crypto::hash::Digest;
+use quorate_crypto::sign::SigningKey;
+use serde::de::DeserializeOwned;
+
+use super::*;
+use crate::id::SetId;
+use crate::record::*;
+use crate::testing::unhex;
+use crate::transcript::{Outcome, Transcript};
+
+macro_rules! d {
+    (root) => {
+        "4040404040404040404040404040404040404040404040404040404040404040"
+    };
+    (mh) => {
+        "3333333333333333333333333333333333333333333333333333333333333333"
+    };
+    (sid) => {
+        "5555555555555555555555555555555555555555555555555555555555555555"
+    };
+    (hdr) => {
+        "6666666666666666666666666666666666666666666666666666666666666666"
+    };
+    (key) => {
+        "7777777777777777777777777777777777777777777777777777777777777777"
+    };
+    (result) => {
+        "8888888888888888888888888888888888888888888888888888888888888888"
+    };
+    (zero) => {
+        "0000000000000000000000000000000000000000000000000000000000000000"
+    };
+}
+
+fn digest(byte: u8) -> Digest {
+    Digest::from_bytes([byte; 32])
+}
+
+fn head() -> Head {
+    Head { size: 300, root: digest(0x40) }
+}
+
+fn set() -> SetId {
+    SetId { sid: digest(0x55), root: digest(0x40), size: 200 }
+}
+
+fn entry() -> Entry {
+    let outcome = Outcome::Opened { set: set(), result: digest(0x88) };
+    Entry { round: 7, mh: digest(0x33), previous: Digest::ZERO, outcome }
+}
+
+const ENTRY: &str = concat!(
+    "07",       // round
+    d!(mh),     // manifest
+    d!(zero),   // link before
+    "00",       // opened
+    d!(sid),    // session
+    d!(root),   // root
+    "c801",     // size 200
+    d!(result), // hash of the sums
+);
+
+/// The bytes load as the value, and nothing near them loads.
+fn frozen<T>(value: &T, pieces: &[&str])
+where
+    T: Serialize + DeserializeOwned + PartialEq + Debug,
+{
+    let bytes = unhex(&pieces.concat());
+    assert_eq!(load::<T>(&bytes).as_ref(), Ok(value));
+    assert_eq!(store(value), bytes);
+    for length in 0..bytes.len() {
+        assert_eq!(load::<T>(&bytes[..length]), Err(DecodeError::Body), "{length}");
+    }
+    assert_eq!(load::<T>(&[&bytes[..], &[0]].concat()), Err(DecodeError::NonCanonical));
+    // A version or kind that does not exist.
+    for version in 3..=u8::MAX {
+        let newer = [&[version], &bytes[1..]].concat();
+        assert_eq!(load::<T>(&newer), Err(DecodeError::Body));
+    }
+    let long = [&[bytes[0] | 0x80, 0], &bytes[1..]].concat();
+    assert_eq!(load::<T>(&long), Err(DecodeError::NonCanonical));
+}
+
+// [WIRE-2]
+#[test]
+fn snapshots_of_version_1_load() {
+    let acted = ManifestRecord { round: 7, mh: digest(0x33) };
+    let last = ContributionRecord { round: 7, sid: digest(0x55), hdr: digest(0x66) };
+    let without = ["00", "ac02", d!(root), "07", d!(mh), "00"];
+    let with = ["00", "ac02", d!(root), "07", d!(mh), "01", "07", d!(sid), d!(hdr)];
+    frozen(&ParticipantSnapshot::new(head(), acted, None), &without);
+    frozen(&ParticipantSnapshot::new(head(), acted, Some(last)), &with);
+    assert_eq!(ParticipantSnapshot::new(head(), acted, Some(last)).parts(), (head(), acted, Some(last)));
+
+    let lock = LockRecord { round: 7, set: set() };
+    let with = ["00", "ac02", d!(root), "07", d!(mh), "01", "07", d!(sid), d!(root), "c801"];
+    frozen(&MemberSnapshot::new(head(), acted, None), &without);
+    frozen(&MemberSnapshot::new(head(), acted, Some(lock)), &with);
+    assert_eq!(MemberSnapshot::new(head(), acted, Some(lock)).parts(), (head(), acted, Some(lock)));
+}
+
+#[test]
+fn a_coordinator_snapshot_of_version_1_loads() {
+    let key = SigningKey::from_bytes(&[1; 32]);
+    let deployment = DeploymentId::new("test", key.public());
+    let snapshot = CoordinatorSnapshot::V1 {
+        deployment,
+        registry: vec![*key.public().as_bytes(), [0x77; 32]],
+        transcript: vec![entry()],
+        last_round: 9,
+    };
+    let pieces = [
+        "00",                                                               // version 1
+        "ccfce801cf04d5b9a730b8ebc05ef96917f72eb49245879f630d9a2ffb7bc214", // deployment
+        "02",                                                               // two keys
+        "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c",
+        d!(key),
+        "01",  // one entry
+        ENTRY, //
+        "09",  // highest round
+    ];
+    frozen(&snapshot, &pieces);
+    let CoordinatorSnapshot::V1 { transcript, .. } = snapshot;
+    assert!(Transcript::from_entries(transcript).is_some());
+}
+
+#[test]
+fn records_of_version_1_load() {
+    let (round, mh) = (7, digest(0x33));
+    frozen(&ParticipantRecord::from(ManifestRecord { round, mh }), &["00", "07", d!(mh)]);
+    let contribution = ContributionRecord { round, sid: digest(0x55), hdr: digest(0x66) };
+    frozen(&ParticipantRecord::from(contribution), &["01", "07", d!(sid), d!(hdr)]);
+
+    let key = RoundKeyRecord { round, mh, key: digest(0x77) };
+    frozen(&MemberRecord::from(key), &["00", "07", d!(mh), d!(key)]);
+    frozen(&MemberRecord::from(LockRecord { round, set: set() }), &["01", "07", d!(sid), d!(root), "c801"]);
+
+    frozen(&CoordinatorRecord::from(RoundRecord { round, mh }), &["00", "07", d!(mh)]);
+    let close = CloseRecord { round, set: set() };
+    frozen(&CoordinatorRecord::from(close), &["01", "07", d!(sid), d!(root), "c801"]);
+    frozen(&CoordinatorRecord::from(ResultRecord { entry: entry() }), &["02", ENTRY]);
+    let aborted = Entry { outcome: Outcome::Aborted { code: 200, closed: true }, ..entry() };
+    let pieces = ["02", "07", d!(mh), d!(zero), "01", "c8", "01"];
+    frozen(&CoordinatorRecord::from(ResultRecord { entry: aborted }), &pieces);
+}

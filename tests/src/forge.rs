@@ -1,0 +1,1 @@
+//! What a malicious coordinator or party makes with its own keys: anything it can sign.
