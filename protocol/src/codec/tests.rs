@@ -214,7 +214,7 @@ proptest! {
             let quantised = codec.quantise(update, *weight, &mut coins).unwrap();
             prop_assert!(quantised.slots().iter().all(|&slot| slot < 1 << bits));
             sums.iter_mut().zip(quantised.slots()).for_each(|(sum, &slot)| *sum += u64::from(slot));
-            codec.add_clipped(update, *weight, &mut exact);
+            codec.add_clipped(update, *weight as f64, &mut exact);
         }
         let (count, total) = (updates.len() as u32, updates.iter().map(|(_, weight)| weight).sum::<u64>());
         let mean = codec.decode(&sums, count).unwrap();
