@@ -308,4 +308,3 @@ fn names_round_trip() {
     }
     assert_eq!("X25519".parse::<SealSuite>(), Err(UnknownSealSuite));
 }
-

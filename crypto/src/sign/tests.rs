@@ -225,4 +225,3 @@ proptest! {
         prop_assert_eq!(verify_batch(&items, &mut rng(seed)), expected);
     }
 }
-

@@ -1,0 +1,170 @@
+//! Mutation campaigns over everything that reads bytes of others ([WIRE-1], [WIRE-2]).
+//!
+//! ```text
+//! corpus (a real round's frames) ──mutate──▶ target ──▶ no panic, bounded memory, canonical or refused
+//! ```
+//!
+//! One seed decides every input of a campaign, so a finding is named by target, seed and number of the
+//! run. `tests/fuzz_quick.rs` runs a short campaign with every test run, the binary `fuzz` longer ones:
+//! `cargo xtask fuzz`.
+//!
+//! A target panics where an invariant of its own fails, for example where a value decodes from bytes that
+//! are not its encoding.
+
+mod corpus;
+mod machines;
+mod mutate;
+mod targets;
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+
+use mutate::Mutator;
+pub use targets::all;
+
+/// One thing that reads bytes.
+pub struct Target {
+    name: &'static str,
+    seeds: Vec<Vec<u8>>,
+    /// Bytes at the front that are mostly left alone: a frame's header.
+    kept: usize,
+    /// How many times dearer than decoding a run is; campaigns are that much shorter.
+    cost: u64,
+    /// Whether memory is held against the length of the input.
+    bounded: bool,
+    read: Box<dyn FnMut(&[u8]) -> bool>,
+}
+
+impl Target {
+    /// Its name, for `--target`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+/// The allocator's counters, where the program has one that counts.
+#[derive(Clone, Copy)]
+pub struct Gauge {
+    /// Bytes allocated now.
+    pub current: fn() -> usize,
+    /// Most bytes allocated since `reset`.
+    pub peak: fn() -> usize,
+    /// Forgets the peak.
+    pub reset: fn(),
+}
+
+/// Length of a campaign: whichever comes first.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Inputs of a cheap target.
+    pub runs: u64,
+    /// Time of each target.
+    pub time: Option<Duration>,
+}
+
+/// What a campaign without finding did.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// Inputs read.
+    pub runs: u64,
+    /// Inputs accepted.
+    pub accepted: u64,
+    /// Time.
+    pub elapsed: Duration,
+    /// Most memory one input took, and the length of that input.
+    pub memory: (usize, usize),
+}
+
+impl Outcome {
+    /// Inputs a second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.runs as f64 / self.elapsed.as_secs_f64().max(1e-9)
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The target.
+    pub target: &'static str,
+    /// Seed of the campaign.
+    pub seed: u64,
+    /// Number of the run.
+    pub run: u64,
+    /// The input.
+    pub input: Vec<u8>,
+    /// Bytes allocated, if that is the finding; otherwise the target panicked.
+    pub memory: Option<usize>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { target, seed, run, input, memory } = self;
+        match memory {
+            Some(bytes) => write!(f, "{target}: {bytes} bytes of memory for {} of input", input.len())?,
+            None => write!(f, "{target}: panicked")?,
+        }
+        write!(f, " (seed {seed}, run {run})\ninput: ")?;
+        input.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Memory that is fine for an input of this length: structures are larger than their encoding, vectors
+/// grow by doubling, and the value is encoded again for comparison.
+const fn allowed(length: usize) -> usize {
+    MEMORY_FACTOR * length + MEMORY_FIXED
+}
+
+/// Most bytes of memory a byte of input may take.
+const MEMORY_FACTOR: usize = 16;
+
+/// Bytes of memory that any input may take.
+const MEMORY_FIXED: usize = 8 * 1024;
+
+/// Feeds a target: the corpus as it is, then mutated and random inputs.
+///
+/// # Errors
+/// The first input that makes it panic or takes too much memory.
+pub fn campaign(
+    target: &mut Target,
+    seed: u64,
+    budget: Budget,
+    gauge: Option<Gauge>,
+) -> Result<Outcome, Box<Finding>> {
+    let salt =
+        target.name.bytes().fold(seed, |salt, byte| salt.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte));
+    let mut mutator = Mutator::new(ChaCha20Rng::seed_from_u64(salt), target.kept);
+    let runs = (budget.runs / target.cost).max(1).max(target.seeds.len() as u64);
+    let start = Instant::now();
+    let mut outcome = Outcome { runs: 0, accepted: 0, elapsed: Duration::ZERO, memory: (0, 0) };
+    let mut input = Vec::new();
+    for run in 0..runs {
+        match target.seeds.get(run as usize) {
+            Some(whole) => input.clone_from(whole),
+            None => mutator.next(&target.seeds, &mut input),
+        }
+        let finding =
+            |memory| Box::new(Finding { target: target.name, seed, run, input: input.clone(), memory });
+        let before = gauge.map_or(0, |gauge| (gauge.current)());
+        gauge.inspect(|gauge| (gauge.reset)());
+        let read = catch_unwind(AssertUnwindSafe(|| (target.read)(&input)));
+        let memory = gauge.map_or(0, |gauge| (gauge.peak)()).saturating_sub(before);
+        outcome.accepted += u64::from(read.map_err(|_| finding(None))?);
+        if target.bounded && memory > allowed(input.len()) {
+            return Err(finding(Some(memory)));
+        }
+        outcome.memory = outcome.memory.max((memory, input.len()));
+        outcome.runs += 1;
+        if run % 64 == 63 && budget.time.is_some_and(|time| start.elapsed() >= time) {
+            break;
+        }
+    }
+    outcome.elapsed = start.elapsed();
+    Ok(outcome)
+}
