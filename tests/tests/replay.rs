@@ -263,3 +263,30 @@ fn rt_46_truncated_signatures_and_tags_are_refused() {
         }
     }
 }
+
+/// [WIRE-3] [FOLD-1]: a vector one byte short or long, or with one bit changed, is refused and not folded.
+#[test]
+fn wire_3_only_the_whole_vector_is_folded() {
+    let deployment = Deployment::build(Options::sized(5, 4), 61);
+    let mut run = Run::new(&deployment);
+    let mut tried = false;
+    run.hook(move |delivery| {
+        let Payload::Contribution(frame, vector) = &delivery.payload else { return vec![delivery] };
+        if std::mem::replace(&mut tried, true) {
+            return vec![delivery];
+        }
+        let mut changed = vector.to_vec();
+        changed[7] ^= 1;
+        let bad = [vector[1..].to_vec(), [&vector[..], &[0]].concat(), changed];
+        let mut all: Vec<Delivery> = bad
+            .into_iter()
+            .map(|vector| Delivery {
+                payload: Payload::Contribution(frame.clone(), vector.into()),
+                ..delivery.clone()
+            })
+            .collect();
+        all.push(delivery);
+        all
+    });
+    assert_eq!(run.play().opened().included.len(), 5);
+}
