@@ -29,10 +29,12 @@ pub struct Options {
     pub members: u16,
     /// Whether members are participants too.
     pub dual: bool,
+    /// Named members beyond m.
+    pub spare: u16,
     /// More enrolled parties, which do nothing of themselves.
     pub idle: u32,
-    /// Whether the committee is drawn from everybody instead of named.
-    pub drawn: bool,
+    /// Width of the panel, where the committee is drawn instead of named.
+    pub drawn: Option<u32>,
     /// Protection.
     pub mode: Mode,
     /// Data plane.
@@ -57,8 +59,9 @@ impl Default for Options {
             participants: 5,
             members: 4,
             dual: false,
+            spare: 0,
             idle: 0,
-            drawn: false,
+            drawn: None,
             mode: Mode::Masked,
             suite: Suite::R4096,
             seal: SealSuite::X25519,
@@ -85,7 +88,7 @@ impl Options {
     }
 
     fn enrolled(&self) -> u32 {
-        let members = u32::from(self.members);
+        let members = u32::from(self.members + self.spare);
         self.idle + if self.dual { self.participants.max(members) } else { self.participants + members }
     }
 
@@ -173,11 +176,11 @@ impl Deployment {
         if self.options.mode == Mode::Plain {
             return Vec::new();
         }
-        if self.options.drawn {
+        if self.options.drawn.is_some() {
             return (0..self.options.enrolled()).collect();
         }
         let first = self.options.first_member();
-        (first..first + u32::from(self.options.members)).collect()
+        (first..first + u32::from(self.options.members + self.options.spare)).collect()
     }
 
     /// What a party brings to its machine.
@@ -258,11 +261,11 @@ impl Deployment {
 
 fn record(options: &Options, registry: &Registry, ids: &[PartyId]) -> EpochRecord {
     let size = registry.len() as u32;
-    let committee = if options.drawn {
-        CommitteeSource::Drawn { width: size }
+    let committee = if let Some(width) = options.drawn {
+        CommitteeSource::Drawn { width }
     } else {
         let first = options.first_member() as usize;
-        CommitteeSource::Named(ids[first..first + usize::from(options.members)].to_vec())
+        CommitteeSource::Named(ids[first..first + usize::from(options.members + options.spare)].to_vec())
     };
     EpochRecord {
         deployment: **registry.deployment(),

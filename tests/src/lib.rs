@@ -20,8 +20,12 @@ pub mod forge;
 pub mod fuzz;
 pub mod invariants;
 pub mod oracle;
+pub mod rogue;
 pub mod run;
+pub mod scene;
 
 pub use deployment::{Deployment, Options};
 pub use oracle::Oracle;
+pub use rogue::{Poison, Rogue};
 pub use run::{Delivery, Ending, Payload, Peer, Run};
+pub use scene::Scene;

@@ -170,6 +170,10 @@ pub struct Run<'a> {
     pub faults: Vec<(Peer, Fault)>,
     /// The checker.
     pub invariants: Invariants,
+    /// Participants whose application does nothing once they are ready.
+    pub idle: BTreeSet<u32>,
+    /// Whether the coordinator's driver forgets every vector.
+    pub forgets: bool,
     hook: Hook<'a>,
     queue: BTreeMap<(Time, u64), Action>,
     queued: u64,
@@ -196,6 +200,8 @@ impl<'a> Run<'a> {
             events: Events::default(),
             faults: Vec::new(),
             invariants: Invariants::new(deployment.oracle.clone()),
+            idle: BTreeSet::new(),
+            forgets: false,
             hook: Box::new(|delivery| vec![delivery]),
             queue: BTreeMap::new(),
             queued: 0,
@@ -435,7 +441,7 @@ impl<'a> Run<'a> {
             CoordinatorEvent::Settled { sender } => {
                 self.spool.remove(sender);
             }
-            CoordinatorEvent::Withdraw { sender } => {
+            CoordinatorEvent::Withdraw { sender } if !self.forgets => {
                 let vector = self.spool.get(sender).map(Arc::clone).expect("an unsettled vector is spooled");
                 self.coordinator
                     .withdraw(self.now, *sender, &vector, &mut self.rng)
@@ -490,7 +496,7 @@ impl<'a> Run<'a> {
         let machine = self.participants.get_mut(&index).expect("events come from machines that exist");
         match &event {
             ParticipantEvent::Train { .. } => machine.trained().expect("training follows a manifest"),
-            ParticipantEvent::Ready { round } => {
+            ParticipantEvent::Ready { round } if !self.idle.contains(&index) => {
                 let (update, weight) = self.deployment.oracle.update(index, *round);
                 machine.contribute(&update, weight, &mut self.rng).expect("the update fits the schema");
             }

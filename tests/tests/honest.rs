@@ -61,5 +61,5 @@ fn post_quantum_sealing() {
 
 #[test]
 fn drawn_committee() {
-    honest(Options { drawn: true, ..Options::sized(6, 4) }, 3);
+    honest(Options { drawn: Some(10), ..Options::sized(6, 4) }, 3);
 }

@@ -129,7 +129,7 @@ pub(super) mod text {
     }
 
     pub(crate) fn milliseconds(value: f64) -> String {
-        finite(Some(value), |x| format!("{x:.2} ms"))
+        finite(Some(value), |x| if x < 10.0 { format!("{x:.2} ms") } else { format!("{x:.1} ms") })
     }
 
     /// Decimal units.

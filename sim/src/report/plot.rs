@@ -167,7 +167,7 @@ fn axes<'a, 'b>(
         .light_line_style(TRANSPARENT)
         .axis_style(INK.0)
         .label_style(("sans-serif", 26, &INK.0))
-        .x_labels(12)
+        .x_labels(((right - left) as usize + 1).clamp(2, 12))
         .y_labels(6)
         .x_desc("round")
         .y_desc(frame.axis)

@@ -217,6 +217,8 @@ fn empty_and_odd_runs_make_a_page() {
                 assert!(
                     page.contains("<svg ") && !page.contains("could not be drawn") && !page.contains("NaN")
                 );
+                let drawn = if odd.is_finite() { n } else { 0 };
+                assert_eq!(page.matches("<circle").count(), drawn, "{n} rounds with accuracy {odd}");
             }
         }
     }

@@ -75,23 +75,6 @@ fn ten_thousand_participants_share_images_and_learn() {
     assert!(accuracy[4] > 0.75, "{accuracy:?}");
 }
 
-/// The figures of decision record 0008: `cargo test -p quorate-sim learning_curves -- --ignored --nocapture`.
-#[test]
-#[ignore = "prints learning curves; a minute or more"]
-fn learning_curves() {
-    for (kind, floor) in [(TaskKind::Mnist, 0.90), (TaskKind::Logistic, 0.88)] {
-        for seed in 1..=3 {
-            let task = build(kind, 1_000, seed);
-            let (accuracy, clipped) = federated(&*task, 40, 1_000, 120, seed);
-            let curve: Vec<String> = accuracy.iter().map(|a| format!("{:.1}", 100.0 * a)).collect();
-            let reached = accuracy.iter().position(|&a| a >= 0.9).map(|round| round + 1);
-            println!("{} seed {seed}: 90 % after {reached:?} rounds, clipped {clipped:.1e}", kind.name());
-            println!("  {}", curve.join(" "));
-            assert!(accuracy[39] >= floor, "{} seed {seed}: {accuracy:?}", kind.name());
-        }
-    }
-}
-
 #[test]
 fn same_seed_same_bits_whatever_the_threads() {
     for kind in TaskKind::ALL {
