@@ -79,9 +79,18 @@ fn head(value: &Value) -> Head {
     Head { size: number(&value["size"]), root: digest_of(&value["root"]) }
 }
 
+fn cohort(value: &Value) -> CohortShape {
+    CohortShape {
+        n_min: int(&value["n_min"]),
+        n_max: int(&value["n_max"]),
+        f: int(&value["f"]),
+        k_min: int(&value["k_min"]),
+        kappa: int(&value["kappa"]),
+    }
+}
+
 fn manifest(input: &Value) -> Manifest {
-    let (committee, cohort) = (&input["committee"], &input["cohort"]);
-    let (schema, deadlines) = (&input["schema"], &input["deadlines"]);
+    let (committee, schema, deadlines) = (&input["committee"], &input["schema"], &input["deadlines"]);
     let short = |name: &str| number(&committee[name]) as u16;
     Manifest {
         version: number(&input["version"]) as u8,
@@ -103,13 +112,7 @@ fn manifest(input: &Value) -> Manifest {
             a_min: short("a_min"),
             e: short("e"),
         },
-        cohort: CohortShape {
-            n_min: int(&cohort["n_min"]),
-            n_max: int(&cohort["n_max"]),
-            f: int(&cohort["f"]),
-            k_min: int(&cohort["k_min"]),
-            kappa: int(&cohort["kappa"]),
-        },
+        cohort: cohort(&input["cohort"]),
         schema: Schema {
             dim: int(&schema["dim"]),
             bits: number(&schema["bits"]) as u8,
