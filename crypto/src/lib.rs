@@ -24,3 +24,4 @@ pub mod ring;
 pub mod seal;
 pub mod share;
 pub mod sign;
+pub mod simd;
