@@ -25,3 +25,6 @@ pub mod seal;
 pub mod share;
 pub mod sign;
 pub mod simd;
+
+#[cfg(test)]
+mod vectors;
