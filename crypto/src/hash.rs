@@ -93,10 +93,13 @@ pub fn digest(label: Label, fields: &[&[u8]]) -> Digest {
 /// Plain SHA-256 of `bytes`: key hashes and Merkle trees, whose formats bring their own separation.
 #[must_use]
 pub fn sha256(parts: &[&[u8]]) -> Digest {
+    sha256_of(parts.iter().copied())
+}
+
+/// The same over any number of parts.
+pub(crate) fn sha256_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Digest {
     let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update(part);
-    }
+    parts.for_each(|part| hasher.update(part));
     Digest(hasher.finalize().into())
 }
 

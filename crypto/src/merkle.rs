@@ -21,7 +21,7 @@
 //! leaves are made with [`leaf_hash`]. A proof holds for one index, given the size: a root alone does not fix the
 //! size of its tree, so the size must come from where the root comes from (a signed head, a signed close).
 
-use crate::hash::{Digest, sha256};
+use crate::hash::{Digest, sha256, sha256_of};
 
 /// No proof about a tree of up to 2⁶⁴−1 leaves is longer (a consistency proof has one hash more than a path).
 pub const MAX_PROOF: usize = 65;
@@ -29,7 +29,14 @@ pub const MAX_PROOF: usize = 65;
 /// Hash of a leaf ([TREE-1]).
 #[must_use]
 pub fn leaf_hash(data: &[u8]) -> Digest {
-    sha256(&[&[0], data])
+    leaf_hash_of(&[data])
+}
+
+/// Hash of a leaf whose data is these parts one after the other ([TREE-1]).
+#[must_use]
+pub fn leaf_hash_of(data: &[&[u8]]) -> Digest {
+    const LEAF: &[u8] = &[0];
+    sha256_of(std::iter::once(LEAF).chain(data.iter().copied()))
 }
 
 /// Root over leaf hashes ([TREE-1]).

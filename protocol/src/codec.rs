@@ -10,6 +10,7 @@
 //! below `(W/ω̄)·step`; [`Codec::mean_error_bound`] gives the figure for a finished round.
 
 use quorate_crypto::hash::Digest;
+use quorate_crypto::simd::vectorised;
 use rand_core::CryptoRng;
 use thiserror::Error;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -261,13 +262,18 @@ impl Codec {
         for (slots, update) in coordinates.chunks_mut(CHUNK).zip(update.chunks(CHUNK)) {
             let bytes = &mut bytes[..8 * update.len()];
             coins(bytes);
-            for ((slot, &x), coin) in slots.iter_mut().zip(update).zip(bytes.as_chunks::<8>().0) {
-                // The sum can leave the grid by one step where |x| = clip. Limiting it before ⌊·⌋ is the same.
-                let value = (scaled(x) + unit(coin)).clamp(-steps, steps);
-                let truncated = value as i32;
-                let floor = truncated - i32::from(f64::from(truncated) > value);
-                *slot = (offset + floor) as u32;
-            }
+            vectorised(
+                #[inline(always)]
+                || {
+                    for ((slot, &x), coin) in slots.iter_mut().zip(update).zip(bytes.as_chunks::<8>().0) {
+                        // The sum can leave the grid by one step where |x| = clip; limited before ⌊·⌋ is the same.
+                        let value = (scaled(x) + unit(coin)).clamp(-steps, steps);
+                        let truncated = value as i32;
+                        let floor = truncated - i32::from(f64::from(truncated) > value);
+                        *slot = (offset + floor) as u32;
+                    }
+                },
+            );
         }
         slots
     }
@@ -289,6 +295,7 @@ impl Codec {
     fn scaled<T: Coordinate>(&self, weight: u32, factor: f64) -> impl Fn(T) -> f64 {
         let share = f64::from(weight) / f64::from(self.weight_bound);
         let (steps, clip) = (self.steps(), self.clip);
+        #[inline(always)]
         move |x| x.into().clamp(-clip, clip) * factor * share * steps / clip
     }
 
@@ -357,6 +364,7 @@ impl Codec {
 }
 
 /// 53 bits of a coin as a number in [0, 1).
+#[inline(always)]
 fn unit(coin: &[u8; 8]) -> f64 {
     (u64::from_le_bytes(*coin) >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
 }

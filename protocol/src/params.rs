@@ -153,12 +153,19 @@ impl RoundPlan {
         }
     }
 
-    /// The mask matrix, expanded on first use ([MASK-2], [MASK-3]).
+    /// The mask matrix ([MASK-2], [MASK-3]): made block by block where it is used, unless [`Self::expand`] came first.
     pub fn matrix(&self, packing: &Packing) -> &Matrix {
-        self.matrix.get_or_init(|| Matrix::expand(packing, &self.mh, self.codec.slots()))
+        self.matrix.get_or_init(|| Matrix::new(packing, &self.mh, self.codec.slots()))
     }
 
-    /// Bytes the matrix takes once expanded.
+    /// Makes the whole matrix and keeps it: while training runs, or where many parties share the plan.
+    pub fn expand(&self) {
+        if let DataPlane::Masked(packing) = &self.data {
+            self.matrix.get_or_init(|| Matrix::expand(packing, &self.mh, self.codec.slots()));
+        }
+    }
+
+    /// Bytes the matrix takes if it is kept.
     #[must_use]
     pub fn matrix_bytes(&self) -> usize {
         self.matrix.get().map_or(0, Matrix::bytes)
@@ -293,17 +300,29 @@ pub fn upload_bytes(sizing: &Sizing<'_>) -> Result<usize, PlanError> {
 
 /// Keeps the plan of the newest manifest, so that parties of one process compute it once.
 #[derive(Default)]
-pub struct PlanCache(Mutex<Option<Arc<RoundPlan>>>);
+pub struct PlanCache {
+    newest: Mutex<Option<Arc<RoundPlan>>>,
+    expand: bool,
+}
 
 impl PlanCache {
+    /// A cache for many parties: matrices are made at once and kept ([`RoundPlan::expand`]).
+    #[must_use]
+    pub fn for_many() -> Self {
+        Self { expand: true, ..Self::default() }
+    }
+
     /// The plan of this manifest: remembered, or computed.
     pub fn plan(&self, manifest: &Manifest) -> Result<Arc<RoundPlan>, PlanError> {
         let mh = manifest.hash();
-        let mut slot = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut slot = self.newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(plan) = slot.as_ref().filter(|plan| plan.mh == mh) {
             return Ok(Arc::clone(plan));
         }
         let plan = Arc::new(RoundPlan::new(manifest)?);
+        if self.expand {
+            plan.expand();
+        }
         *slot = Some(Arc::clone(&plan));
         Ok(plan)
     }

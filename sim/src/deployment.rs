@@ -71,7 +71,7 @@ impl Deployment {
             None => Coordinator::new(identity, registry),
         };
         hold_ceremony(&mut coordinator, config, &keys, &ids)?;
-        let plans = Arc::new(PlanCache::default());
+        let plans = Arc::new(PlanCache::for_many());
         let (pinned, last) =
             (coordinator.public().clone(), coordinator.transcript().entries().last().copied());
         let acted = last.map(|entry| ManifestRecord { round: entry.round, mh: entry.mh });

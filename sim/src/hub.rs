@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use quorate_crypto::kdf::Fresh;
 use quorate_protocol::coordinator::{ClosedSet, Coordinator, CoordinatorEvent, Opened};
 use quorate_protocol::error::{Abort, FaultKind};
 use quorate_protocol::id::Time;
@@ -239,7 +240,8 @@ impl Hub {
     /// What one participant must have sent: training and quantising are pure.
     fn truth(&self, ctx: &RoundContext<'_>, index: u32) -> Truth {
         let (update, weight) = ctx.train(index);
-        let mut rng = ctx.contribution_rng(index);
+        // The coins a participant draws: from its one stream, before anything else.
+        let mut rng = Fresh::from_rng(&mut ctx.contribution_rng(index));
         let quantised =
             self.plan.as_ref().and_then(|plan| plan.codec().quantise(&update, weight, &mut rng).ok());
         let slots = quantised.map(|quantised| quantised.slots().to_vec()).unwrap_or_default();

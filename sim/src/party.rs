@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use quorate_crypto::kdf::Fresh;
 use quorate_protocol::draw::Role;
 use quorate_protocol::id::Time;
 use quorate_protocol::manifest::Mode;
@@ -267,8 +268,8 @@ impl Party {
         let Some(accepted) = self.participant.current() else { return };
         let plan = Arc::clone(&accepted.plan);
         let mut rng = ctx.contribution_rng(self.index);
-        // The oracle draws the same coins from a copy of the generator: quantising comes first.
-        let mut oracle = rng.clone();
+        // The oracle draws the same coins: quantising comes first in a participant's one stream.
+        let mut oracle = Fresh::from_rng(&mut rng.clone());
         let participant = &mut self.participant;
         let result = measured(ctx.meter, &mut self.stats.participant_ms, || {
             participant.contribute(&update, weight, &mut rng)

@@ -111,8 +111,9 @@ impl Parts<'_> {
         let len = packing.vector_bytes(self.slots.len());
         // The last word, too, is written with 16 bytes.
         let mut vector = vec![0; len + 16];
-        let blocks = self.matrix.iter().zip(self.slots.chunks(degree * packing.slots_per_word()));
-        for ((block, slots), first_word) in blocks.zip((0..).step_by(degree)) {
+        let mut scratch = self.matrix.scratch();
+        for (index, slots) in self.slots.chunks(degree * packing.slots_per_word()).enumerate() {
+            let block = self.matrix.block(index, &mut scratch);
             let used = packing.words(slots.len());
             let noise = &mut noise[..used];
             errors(noise);
@@ -123,7 +124,7 @@ impl Parts<'_> {
                 field.product(block, secret, out);
                 field.add_small(&mut out[..used], noise);
             }
-            writer.write(&residues, slots, &mut vector[first_word * packing.word_bytes()..]);
+            writer.write(&residues, slots, &mut vector[index * degree * packing.word_bytes()..]);
         }
         // What the last word has above p depends on more of the secret than the word does.
         vector[len..].zeroize();

@@ -21,36 +21,38 @@ use crate::ring::ntt::AnyRing;
 use crate::ring::ntt::ring;
 use crate::ring::{PRIME_BITS, Suite};
 
-/// The a_j of a round in the NTT domain, for as many blocks as the vector needs.
+/// The a_j of a round in the NTT domain, for as many blocks as the vector needs: kept, or made where they are used.
 pub struct Matrix {
     suite: Suite,
-    /// Block-major, then prime, N values each.
+    key: [u8; 16],
+    blocks: usize,
+    /// Block-major, then prime, N values each; nothing if blocks are made where they are used.
     values: AlignedWords,
     block_len: usize,
 }
 
 impl Matrix {
-    /// Expands the blocks that `slots` slots need, on all threads of the current rayon pool.
+    /// A matrix whose blocks are made one by one where they are used: for a party that uses it once.
+    #[must_use]
+    pub fn new(packing: &Packing, mh: &Digest, slots: usize) -> Self {
+        let suite = packing.suite();
+        let block_len = ring(suite).map_or(1, |ring| ring.degree() * ring.fields().len());
+        let (key, blocks) = (matrix_key(mh), packing.blocks(slots));
+        Self { suite, key, blocks, values: AlignedWords::zeroed(0), block_len }
+    }
+
+    /// Makes all blocks that `slots` slots need, on all threads of the current rayon pool, and keeps them: for a
+    /// process that masks often, or that has time while training runs.
     ///
     /// The caller bounds `slots` first: memory is about 8·L·N bytes a block, 24 bytes a word in R8192.
     #[must_use]
     pub fn expand(packing: &Packing, mh: &Digest, slots: usize) -> Self {
-        let suite = packing.suite();
-        let Some(ring) = ring(suite) else {
-            return Self { suite, values: AlignedWords::zeroed(0), block_len: 1 };
-        };
-        let (degree, fields) = (ring.degree(), ring.fields());
-        let key = matrix_key(mh);
-        let block_len = degree * fields.len();
-        let mut values = AlignedWords::zeroed(packing.blocks(slots) * block_len);
-        values.par_chunks_exact_mut(block_len).enumerate().for_each(|(block, residues)| {
-            for ((index, field), residues) in fields.iter().enumerate().zip(residues.chunks_exact_mut(degree))
-            {
-                draw(&key, block as u32, index as u32, field.prime(), residues);
-                field.forward(residues);
-            }
-        });
-        Self { suite, values, block_len }
+        let mut matrix = Self::new(packing, mh, slots);
+        let mut values = AlignedWords::zeroed(matrix.blocks * matrix.block_len);
+        let blocks = values.par_chunks_exact_mut(matrix.block_len).enumerate();
+        blocks.for_each(|(index, block)| matrix.make(index, block));
+        matrix.values = values;
+        matrix
     }
 
     /// Bytes of memory behind the matrix.
@@ -59,9 +61,9 @@ impl Matrix {
         size_of_val(&*self.values)
     }
 
-    /// Blocks expanded.
+    /// Blocks there are.
     pub(crate) fn blocks(&self) -> usize {
-        self.values.len() / self.block_len
+        self.blocks
     }
 
     /// The suite it was expanded for.
@@ -69,14 +71,27 @@ impl Matrix {
         self.suite
     }
 
-    /// Block by block the residues of all primes, in the NTT domain.
-    pub(crate) fn iter(&self) -> std::slice::ChunksExact<'_, u64> {
-        self.values.chunks_exact(self.block_len)
+    /// Room for [`Self::block`].
+    pub(crate) fn scratch(&self) -> AlignedWords {
+        AlignedWords::zeroed(if self.values.is_empty() { self.block_len } else { 0 })
     }
 
-    /// The same, for several threads.
-    pub(crate) fn par_iter(&self) -> rayon::slice::ChunksExact<'_, u64> {
-        self.values.par_chunks_exact(self.block_len)
+    /// The residues of all primes of one of the blocks, in the NTT domain; made in `scratch` if it is not kept.
+    pub(crate) fn block<'a>(&'a self, index: usize, scratch: &'a mut AlignedWords) -> &'a [u64] {
+        if self.values.is_empty() {
+            self.make(index, scratch);
+            scratch
+        } else {
+            &self.values[index * self.block_len..][..self.block_len]
+        }
+    }
+
+    fn make(&self, block: usize, out: &mut [u64]) {
+        let Some(ring) = ring(self.suite) else { return };
+        for ((index, field), residues) in (0..).zip(ring.fields()).zip(out.chunks_exact_mut(ring.degree())) {
+            draw(&self.key, block as u32, index, field.prime(), residues);
+            field.forward(residues);
+        }
     }
 }
 
@@ -211,7 +226,12 @@ mod tests {
             let slots = ring.degree() * packing.slots_per_word() + 1;
             let matrix = Matrix::expand(&packing, &digest(3), slots);
             assert_eq!((matrix.blocks(), matrix.bytes()), (2, 2 * 8 * ring.degree() * ring.fields().len()));
-            for (block, residues) in matrix.iter().enumerate() {
+            let streamed = Matrix::new(&packing, &digest(3), slots);
+            assert_eq!((streamed.blocks(), streamed.bytes()), (2, 0));
+            let (mut scratch, mut none) = (streamed.scratch(), matrix.scratch());
+            for block in 0..2 {
+                let residues = matrix.block(block, &mut none);
+                assert_eq!(residues, streamed.block(block, &mut scratch));
                 for (index, residues) in residues.chunks_exact(ring.degree()).enumerate() {
                     let mut expected = coefficients(ring, &digest(3), block as u32, index).unwrap();
                     ring.fields()[index].forward(&mut expected);

@@ -76,12 +76,13 @@ impl Parts<'_> {
         for (field, out) in ring.fields.iter().zip(transformed.chunks_exact_mut(degree)) {
             field.key_sum(&self.key.0, out);
         }
-        let blocks = self.matrix.par_iter().zip(self.sum.words().par_chunks(degree));
+        let blocks = self.sum.words().par_chunks(degree).enumerate();
         blocks
             .zip(sums.par_chunks_mut(degree * self.packing.slots_per_word()))
             .map_init(
-                || AlignedWords::zeroed(L * degree),
-                |residues, ((block, words), sums)| {
+                || (AlignedWords::zeroed(L * degree), self.matrix.scratch()),
+                |(residues, scratch), ((index, words), sums)| {
+                    let block = self.matrix.block(index, scratch);
                     let parts = block.chunks_exact(degree).zip(transformed.chunks_exact(degree));
                     for ((field, (block, key)), out) in
                         ring.fields.iter().zip(parts).zip(residues.chunks_exact_mut(degree))

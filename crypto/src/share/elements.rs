@@ -12,6 +12,12 @@ impl Sharing {
         bytes
     }
 
+    /// Bytes that the K check values of a member take.
+    #[must_use]
+    pub fn check_bytes(&self) -> usize {
+        packed_bytes(&self.layout.field, self.layout.checks)
+    }
+
     /// Unpacks exactly `count` elements; another length, an element ≥ P or a set padding bit is refused.
     ///
     /// # Errors

@@ -13,14 +13,53 @@ use crate::statement::{CheckStatement, Statement};
 use crate::wire::{CheckBatch, CheckEntry, CheckValue, Complaint, Unverified};
 
 /// What one member said about one contribution.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cell {
     /// Nothing yet.
     Silent,
     /// It complains.
     Complaint(Complaint),
-    /// Its K values, bit-packed, lengths and ranges checked.
-    Values(Box<[u8]>),
+    /// Its K values.
+    Values,
+}
+
+/// What all members said about one contribution: a byte and K bit-packed values each, nothing once it is settled.
+#[derive(Default)]
+pub(super) struct Cells {
+    said: Vec<Cell>,
+    values: Vec<u8>,
+    width: usize,
+    silent: usize,
+}
+
+impl Cells {
+    /// Nobody of the committee has said anything.
+    pub(super) fn new(sharing: &Sharing) -> Self {
+        let (members, width) = (sharing.members(), sharing.check_bytes());
+        Self { said: vec![Cell::Silent; members], values: vec![0; members * width], width, silent: members }
+    }
+
+    /// What each member said; nothing once it is settled.
+    pub(super) fn said(&self) -> &[Cell] {
+        &self.said
+    }
+
+    /// Values of a member that gave some, lengths and ranges checked.
+    fn values(&self, at: usize) -> &[u8] {
+        &self.values[at * self.width..][..self.width]
+    }
+
+    /// Notes what a member that was silent says.
+    fn note(&mut self, at: usize, value: &CheckValue) {
+        self.silent -= 1;
+        self.said[at] = match value {
+            CheckValue::Values(bytes) => {
+                self.values[at * self.width..][..self.width].copy_from_slice(bytes);
+                Cell::Values
+            }
+            CheckValue::Complaint(complaint) => Cell::Complaint(*complaint),
+        };
+    }
 }
 
 impl Coordinator {
@@ -44,7 +83,7 @@ impl Coordinator {
         let at = usize::from(batch.member) - 1;
         stage.check_entries(at, &batch.entries, sharing).map_err(|kind| Fault::party(id, kind))?;
         for entry in batch.entries {
-            if let Some(sender) = stage.note(at, entry, sharing) {
+            if let Some(sender) = stage.note(at, &entry, sharing) {
                 self.out.event(CoordinatorEvent::Settled { sender });
             }
         }
@@ -81,7 +120,7 @@ impl Collecting {
         }
         for entry in entries {
             let taken = self.taken.get(&entry.sender).filter(|taken| taken.relayed && taken.hdr == entry.hdr);
-            let silent = taken.and_then(|taken| taken.cells.get(at)) == Some(&Cell::Silent);
+            let silent = taken.and_then(|taken| taken.cells.said().get(at)) == Some(&Cell::Silent);
             let sound = match &entry.value {
                 CheckValue::Complaint(_) => true,
                 CheckValue::Values(bytes) => sharing.parse_elements(bytes, sharing.checks()).is_ok(),
@@ -95,23 +134,18 @@ impl Collecting {
 
     /// Notes one entry. A contribution about which all members agree is settled: no rule can leave it out
     /// any more, and its values need not be kept.
-    fn note(&mut self, at: usize, entry: CheckEntry, sharing: &Sharing) -> Option<u32> {
+    fn note(&mut self, at: usize, entry: &CheckEntry, sharing: &Sharing) -> Option<u32> {
         let taken = self.taken.get_mut(&entry.sender)?;
-        taken.cells[at] = match entry.value {
-            CheckValue::Values(bytes) => Cell::Values(bytes.into()),
-            CheckValue::Complaint(complaint) => {
-                self.complaints += 1;
-                Cell::Complaint(complaint)
-            }
-        };
-        if taken.cells.contains(&Cell::Silent) {
+        taken.cells.note(at, &entry.value);
+        self.complaints += usize::from(matches!(entry.value, CheckValue::Complaint(_)));
+        if taken.cells.silent > 0 {
             return None;
         }
         self.unsettled -= 1;
-        let agreed = matches!(word(taken, sharing, &|_| true), Some(CheckOutcome::Consistent))
-            && !taken.cells.iter().any(|cell| matches!(cell, Cell::Complaint(_)));
+        let agreed = taken.cells.said().iter().all(|cell| *cell == Cell::Values)
+            && matches!(word(taken, sharing, &|_| true), Some(CheckOutcome::Consistent));
         if agreed {
-            taken.cells = Vec::new();
+            taken.cells = Cells::default();
         }
         agreed.then_some(entry.sender)
     }
@@ -124,18 +158,13 @@ pub(super) fn word(
     sharing: &Sharing,
     counts: &dyn Fn(usize) -> bool,
 ) -> Option<CheckOutcome> {
-    let values: Vec<(u16, Vec<u64>)> = taken
-        .cells
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| counts(*at))
-        .filter_map(|(at, cell)| match cell {
-            Cell::Values(bytes) => {
-                let values = sharing.parse_elements(bytes, sharing.checks()).ok()?;
-                Some((u16::try_from(at + 1).ok()?, values))
-            }
-            _ => None,
+    let given =
+        taken.cells.said().iter().enumerate().filter(|(at, cell)| counts(*at) && **cell == Cell::Values);
+    let values: Option<Vec<(u16, Vec<u64>)>> = given
+        .map(|(at, _)| {
+            let values = sharing.parse_elements(taken.cells.values(at), sharing.checks()).ok()?;
+            Some((u16::try_from(at + 1).ok()?, values))
         })
         .collect();
-    sharing.decode_checks(&values).ok()
+    sharing.decode_checks(&values?).ok()
 }

@@ -131,7 +131,7 @@ struct Table<'a> {
 
 impl Table<'_> {
     fn members(&self, sender: u32, wanted: impl Fn(&Cell) -> bool) -> Vec<usize> {
-        let cells = self.stage.taken.get(&sender).map_or(&[][..], |taken| &taken.cells);
+        let cells = self.stage.taken.get(&sender).map_or(&[][..], |taken| taken.cells.said());
         cells.iter().enumerate().filter(|(_, cell)| wanted(cell)).map(|(at, _)| at).collect()
     }
 }
@@ -155,7 +155,7 @@ impl Edges for Table<'_> {
 
     fn off(&self, sender: u32, counts: &dyn Fn(usize) -> bool) -> Option<Vec<usize>> {
         let taken = self.stage.taken.get(&sender)?;
-        if taken.cells.is_empty() {
+        if taken.cells.said().is_empty() {
             return Some(Vec::new());
         }
         match word(taken, self.sharing, counts)? {

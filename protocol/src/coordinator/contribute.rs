@@ -15,7 +15,7 @@ use quorate_crypto::merkle::MerkleLog;
 use quorate_crypto::sign::{PublicKey, Signature};
 use rand_core::CryptoRng;
 
-use super::check::Cell;
+use super::check::Cells;
 use super::{Coordinator, CoordinatorEvent, Out, Round, Stage, refused};
 use crate::announce::Accepted;
 use crate::error::{DecodeError, Fault, FaultKind};
@@ -25,8 +25,10 @@ use crate::roster::{VerifiedRoster, plain_session};
 use crate::statement::{Header, Statement};
 use crate::wire::{self, Contribution, RelayHead, Sealed, encode_relay};
 
-/// Contributions in one relay batch at most.
-const RELAY_BATCH: usize = 64;
+/// Contributions in one relay batch at most: members sign once a batch.
+const RELAY_BATCH: usize = 256;
+/// Bytes of sealed shares that wait for their batch.
+const RELAY_BYTES: usize = 8 << 20;
 /// Longest wait of an accepted contribution for its batch, in milliseconds.
 const RELAY_WAIT: u64 = 500;
 
@@ -46,8 +48,8 @@ pub(super) struct Accepting {
     pub(super) header: Header,
     pub(super) signature: Signature,
     pub(super) hdr: Digest,
-    /// One cell a member; empty once settled.
-    pub(super) cells: Vec<Cell>,
+    /// What members said about it; empty once settled.
+    pub(super) cells: Cells,
     pub(super) relayed: bool,
 }
 
@@ -67,6 +69,7 @@ pub(super) struct Collecting {
     pub(super) sum: Sum,
     pub(super) taken: BTreeMap<u32, Accepting>,
     pending: Vec<Pending>,
+    batch: usize,
     flush_at: Time,
     pub(super) unsettled: usize,
     pub(super) complaints: usize,
@@ -75,7 +78,7 @@ pub(super) struct Collecting {
 impl Collecting {
     pub(super) fn plain(accepted: &Accepted) -> Self {
         let sum = Sum::Plain(vec![0.0; accepted.plan.codec().dim()], 0);
-        Self::new(plain_session(&accepted.mh), None, None, sum)
+        Self::new(plain_session(&accepted.mh), sum)
     }
 
     pub(super) fn masked(accepted: &Accepted, roster: VerifiedRoster, frame: Arc<[u8]>) -> Self {
@@ -85,12 +88,24 @@ impl Collecting {
             }
             _ => Sum::Direct,
         };
-        Self::new(*roster.sid(), Some(roster), Some(frame), sum)
+        let batch = relay_batch(accepted);
+        let sid = *roster.sid();
+        Self { roster: Some(roster), frame: Some(frame), batch, ..Self::new(sid, sum) }
     }
 
-    fn new(sid: Digest, roster: Option<VerifiedRoster>, frame: Option<Arc<[u8]>>, sum: Sum) -> Self {
-        let (taken, pending, flush_at) = (BTreeMap::new(), Vec::new(), Time(u64::MAX));
-        Self { sid, roster, frame, sum, taken, pending, flush_at, unsettled: 0, complaints: 0 }
+    const fn new(sid: Digest, sum: Sum) -> Self {
+        Self {
+            sid,
+            roster: None,
+            frame: None,
+            sum,
+            taken: BTreeMap::new(),
+            pending: Vec::new(),
+            batch: 1,
+            flush_at: Time(u64::MAX),
+            unsettled: 0,
+            complaints: 0,
+        }
     }
 
     pub(super) fn roster_frame(&self) -> Option<Arc<[u8]>> {
@@ -122,8 +137,16 @@ impl Collecting {
 
     /// Whether a batch is due.
     pub(super) fn is_due(&self, now: Time) -> bool {
-        self.pending.len() >= RELAY_BATCH || now >= self.flush_at
+        self.pending.len() >= self.batch || now >= self.flush_at
     }
+}
+
+/// Contributions in one relay batch: as many as their sealed shares may wait.
+fn relay_batch(accepted: &Accepted) -> usize {
+    let Some(sharing) = accepted.plan.sharing() else { return 1 };
+    let overhead = accepted.manifest.seal.overhead();
+    let sealed: usize = (1..=sharing.shape().m).map(|index| sharing.plaintext_bytes(index) + overhead).sum();
+    (RELAY_BYTES / sealed.max(1)).clamp(1, RELAY_BATCH)
 }
 
 impl Pending {
@@ -175,7 +198,7 @@ impl Coordinator {
         let Stage::Collecting(stage) = &mut round.stage else { return Err(refused(FaultKind::Late)) };
         stage.fold(&context, vector).map_err(|kind| Fault::party(id, kind))?;
         let Contribution { header, signature, shares } = message;
-        let cells = vec![Cell::Silent; stage.members()];
+        let cells = context.plan.sharing().map(Cells::new).unwrap_or_default();
         let hdr = header.hdr();
         stage.taken.insert(index, Accepting { id, header, signature, hdr, cells, relayed: false });
         self.out.event(CoordinatorEvent::Accepted { sender: index });

@@ -132,13 +132,9 @@ impl Sealed {
     /// Leaf of the share tree ([DEAL-2]).
     #[must_use]
     pub fn leaf(&self, index: u16) -> Digest {
-        let mut data = Vec::with_capacity(8 + self.enc.len() + self.ct.len());
-        data.extend_from_slice(&index.to_le_bytes());
-        data.extend_from_slice(&(self.enc.len() as u16).to_le_bytes());
-        data.extend_from_slice(&self.enc);
-        data.extend_from_slice(&(self.ct.len() as u32).to_le_bytes());
-        data.extend_from_slice(&self.ct);
-        merkle::leaf_hash(&data)
+        let (index, enc_len) = (index.to_le_bytes(), (self.enc.len() as u16).to_le_bytes());
+        let ct_len = (self.ct.len() as u32).to_le_bytes();
+        merkle::leaf_hash_of(&[&index, &enc_len, &self.enc, &ct_len, &self.ct])
     }
 }
 
