@@ -26,11 +26,6 @@ impl Failure {
         Self { message: message.to_string(), code: 130 }
     }
 
-    /// An error that knows its exit code.
-    pub fn of(error: &dyn std::error::Error, code: u8) -> Self {
-        Self { message: error.to_string(), code }
-    }
-
     /// Prints to standard error and gives the exit code.
     pub fn report(&self) -> ExitCode {
         eprintln!("{}: {}", if self.code == 130 { "stopped" } else { "error" }, self.message);

@@ -12,6 +12,7 @@
 //! are not its encoding.
 
 mod corpus;
+mod forged;
 mod machines;
 mod mutate;
 mod targets;
@@ -122,10 +123,10 @@ const fn allowed(length: usize) -> usize {
 }
 
 /// Most bytes of memory a byte of input may take.
-const MEMORY_FACTOR: usize = 16;
+const MEMORY_FACTOR: usize = 8;
 
 /// Bytes of memory that any input may take.
-const MEMORY_FIXED: usize = 8 * 1024;
+const MEMORY_FIXED: usize = 4 * 1024;
 
 /// Feeds a target: the corpus as it is, then mutated and random inputs.
 ///
