@@ -92,6 +92,16 @@ mod tests {
     use super::*;
     use crate::labels;
 
+    /// [KDF-1] Label and every boundary of the context count.
+    #[test]
+    fn label_and_context_separate_keys() {
+        let key = |label, context: &[&[u8]]| *derive(label, b"ikm", context);
+        let first = key(labels::MATRIX, &[b"ab", b"c"]);
+        assert_ne!(first, key(labels::MATRIX, &[b"a", b"bc"]));
+        assert_ne!(first, key(labels::MATRIX, &[b"ab", b"c", b""]));
+        assert_ne!(first, key(labels::CHALLENGE, &[b"ab", b"c"]));
+    }
+
     /// [KDF-2] The keystream is that of another implementation, in pieces of any length.
     #[test]
     fn the_stream_is_chacha20() {

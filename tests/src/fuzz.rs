@@ -27,6 +27,9 @@ use rand_core::SeedableRng as _;
 use mutate::Mutator;
 pub use targets::all;
 
+/// Reads an input and tells whether it was accepted.
+type Reader = Box<dyn FnMut(&[u8]) -> bool>;
+
 /// One thing that reads bytes.
 pub struct Target {
     name: &'static str,
@@ -37,7 +40,7 @@ pub struct Target {
     cost: u64,
     /// Whether memory is held against the length of the input.
     bounded: bool,
-    read: Box<dyn FnMut(&[u8]) -> bool>,
+    read: Reader,
 }
 
 impl Target {

@@ -181,7 +181,7 @@ fn lie(sharing: &Sharing, value: &CheckValue, rng: &mut ChaCha20Rng) -> CheckVal
     CheckValue::Values(sharing.encode_elements(&values))
 }
 
-/// RT-70 [CMP-1]: one member complains about everybody, or about up to κ. It is dropped, or costs κ senders.
+/// RT-70 [CMP-1] [CHK-2]: one member complains about everybody, or about up to κ. It is dropped, or costs κ senders.
 #[test]
 fn rt_70_a_member_that_complains_about_everybody_is_dropped() {
     let deployment = Deployment::build(Options { kappa: Some(2), ..Options::sized(7, 4) }, 43);
