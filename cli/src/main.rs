@@ -21,9 +21,10 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  quorate sim run                        train a digit classifier under secure aggregation
-  quorate sim run --compare plain,masked the same with and without protection, side by side
-  quorate bench --dim 100000             measure this machine
+  quorate sim run                           train a digit classifier under secure aggregation
+  quorate sim run --compare plain,masked    the same with and without protection, side by side
+  quorate sim resume FOLDER                 go on with an interrupted run
+  quorate bench --dim 100000                measure the pieces of a round on this machine
 
 Not audited. What is protected, from whom and under which numbers: docs/THREAT_MODEL.md";
 

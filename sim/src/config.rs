@@ -45,6 +45,7 @@ pub struct Options {
 
 /// A complete configuration; stored beside the results as `config.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SimConfig {
     /// Task name.
     pub task: String,
@@ -96,6 +97,9 @@ pub enum ConfigError {
     /// Probability.
     #[error("--dropout {0} is not a probability: choose 0 to 0.95")]
     Dropout(f64),
+    /// More corrupt ids than there are ids.
+    #[error("--corrupt-permille {0} is not possible: choose 0 to 1000")]
+    Corrupt(u32),
     /// Committee.
     #[error("--committee {committee} is not possible with {participants} participants: choose 2 to {most}")]
     Committee {
@@ -145,6 +149,11 @@ pub enum ConfigError {
     /// `--dim` given to a task with its own dimension.
     #[error("--dim belongs to --task synthetic; {0} has its own dimension")]
     ForeignDim(&'static str),
+    /// A stored configuration that this version would not have written.
+    #[error(
+        "config.toml is not what this version writes: it was changed, or is of another version; start a new run"
+    )]
+    Stored,
 }
 
 impl Options {
@@ -175,6 +184,10 @@ impl Options {
         if !(0.0..=0.95).contains(&dropout) {
             return Err(ConfigError::Dropout(dropout));
         }
+        let corrupt_permille = self.corrupt_permille.unwrap_or(20);
+        if corrupt_permille > 1000 {
+            return Err(ConfigError::Corrupt(corrupt_permille));
+        }
         let seed = self.seed.unwrap_or(1);
         let task = build_task(kind, participants, self.dim.unwrap_or(100_000), seed)?;
         let (committee, panel) = committee(self.committee, participants)?;
@@ -191,7 +204,7 @@ impl Options {
             seal: self.seal.unwrap_or(SealSuite::X25519),
             mode: self.mode.unwrap_or(Mode::Masked),
             dropout,
-            corrupt_permille: self.corrupt_permille.unwrap_or(20),
+            corrupt_permille,
             seed,
         };
         config.suite = match self.suite {
@@ -201,15 +214,6 @@ impl Options {
         config.check(task.as_ref())?;
         Ok((config, task))
     }
-}
-
-/// The task of a stored configuration.
-///
-/// # Errors
-/// When the configuration names none, or an impossible one.
-pub fn stored_task(config: &SimConfig) -> Result<Box<dyn Task>, ConfigError> {
-    let kind = config.task.parse().unwrap_or(TaskKind::Mnist);
-    build_task(kind, config.participants, config.dim, config.seed)
 }
 
 fn build_task(kind: TaskKind, participants: u32, dim: u32, seed: u64) -> Result<Box<dyn Task>, ConfigError> {
@@ -379,17 +383,19 @@ impl SimConfig {
         })
     }
 
-    /// Checks a configuration that was stored.
+    /// Checks a configuration that was stored, and builds its task. It must be exactly what [`Options::resolve`]
+    /// makes of its own values: nothing in a file decides more than the command line could.
     ///
     /// # Errors
-    /// As [`Options::resolve`].
-    pub fn revalidate(&self) -> Result<(), ConfigError> {
+    /// [`ConfigError::Stored`], or as [`Options::resolve`].
+    pub fn restore(&self) -> Result<Box<dyn Task>, ConfigError> {
+        let kind: TaskKind = self.task.parse().map_err(|_| ConfigError::Stored)?;
         let options = Options {
-            task: self.task.parse().ok(),
+            task: Some(kind),
             participants: Some(self.participants),
             per_round: Some(self.per_round),
             rounds: Some(self.rounds),
-            dim: (self.task == TaskKind::Synthetic.name()).then_some(self.dim),
+            dim: (kind == TaskKind::Synthetic).then_some(self.dim),
             bits: Some(self.bits),
             committee: Some(self.committee),
             suite: Some(self.suite),
@@ -399,7 +405,8 @@ impl SimConfig {
             corrupt_permille: Some(self.corrupt_permille),
             seed: Some(self.seed),
         };
-        options.resolve().map(|_| ())
+        let (config, task) = options.resolve()?;
+        if config == *self { Ok(task) } else { Err(ConfigError::Stored) }
     }
 
     fn check(&self, task: &dyn Task) -> Result<(), ConfigError> {

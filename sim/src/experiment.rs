@@ -1,7 +1,16 @@
 //! An experiment: rounds in a row, a model that learns, checkpoints, and the figures of all of it.
 //!
 //! A checkpoint is written after every round; [`Experiment::resume`] goes on from the last one and ends with the
-//! same model, the same rows and the same trace hash as a run that was never interrupted.
+//! same model, the same rows and the same trace hash as a run that was never interrupted, wherever it stopped:
+//!
+//! ```text
+//! checkpoint → checkpoint.previous   new checkpoint   state.json, which names configuration and model by their hashes
+//! ```
+//!
+//! # Security
+//!
+//! A run folder is data: TOML, JSON and tensors, nothing in it is executed, no name in it becomes a path, and files
+//! that this version would not have written are refused.
 
 use std::fs;
 use std::io;
@@ -9,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use quorate_crypto::hash::Digest;
+use quorate_crypto::hash::{Digest, vector_digest};
 use quorate_protocol::coordinator::RoundConfig;
 use quorate_protocol::error::DecodeError;
 use quorate_protocol::manifest::{Mode, model_hash};
@@ -19,7 +28,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::config::{ConfigError, SimConfig, stored_task};
+use crate::config::{ConfigError, SimConfig};
 use crate::deployment::{Deployment, SetupError};
 use crate::hub::Ending;
 use crate::meter::Meter;
@@ -31,6 +40,7 @@ use crate::world::{Progress, Round, Watch, World, WorldError};
 const CONFIG: &str = "config.toml";
 const STATE: &str = "state.json";
 const MODEL: &str = "checkpoint.safetensors";
+const PREVIOUS: &str = "checkpoint.previous.safetensors";
 const BEST: &str = "best.safetensors";
 /// Largest checkpoint that is read back: 2²⁷ parameters and a header.
 const MAX_MODEL: u64 = (4 << 27) + (1 << 20);
@@ -61,6 +71,9 @@ pub enum ExperimentError {
     /// A stored file is not what this version writes.
     #[error("{0}: not a checkpoint of this version; start a new run")]
     Stored(PathBuf),
+    /// There is no run.
+    #[error("{0} holds no run: there is no config.toml (a comparison has one folder for each mode)")]
+    NoRun(PathBuf),
     /// There is nothing left to do.
     #[error("{0}: this run is finished; its report is report.html")]
     Finished(PathBuf),
@@ -85,6 +98,8 @@ pub struct Surroundings<'a> {
 struct State {
     version: u8,
     rounds: u32,
+    config: String,
+    model: String,
     rows: Vec<RoundRow>,
     trace: String,
     now: u64,
@@ -132,9 +147,10 @@ impl Experiment {
         let text =
             toml::to_string_pretty(&config).map_err(|_| ExperimentError::Stored(folder.join(CONFIG)))?;
         write(folder, CONFIG, text.as_bytes())?;
+        let hash = fingerprint(text.as_bytes());
         let world = World::new(Deployment::new(&config, None)?, &config, folder, Digest::ZERO, 0);
         let model = task.initial_model();
-        let state = State { version: 1, ..State::default() };
+        let state = State { version: 1, config: hash, ..State::default() };
         Ok(Self { config, task, folder: folder.to_owned(), world, model, state })
     }
 
@@ -144,10 +160,12 @@ impl Experiment {
     /// [`ExperimentError`]; [`ExperimentError::Finished`] if there is nothing to go on with.
     pub fn resume(folder: &Path) -> Result<Self, ExperimentError> {
         let stored = |name: &str| ExperimentError::Stored(folder.join(name));
+        if !folder.join(CONFIG).exists() {
+            return Err(ExperimentError::NoRun(folder.to_owned()));
+        }
         let text = String::from_utf8(read(folder, CONFIG)?).map_err(|_| stored(CONFIG))?;
         let config: SimConfig = toml::from_str(&text).map_err(|_| stored(CONFIG))?;
-        config.revalidate()?;
-        let task = stored_task(&config)?;
+        let task = config.restore()?;
         if !folder.join(STATE).exists() {
             return Self::new(config, task, folder);
         }
@@ -155,10 +173,13 @@ impl Experiment {
         if state.version != 1 {
             return Err(stored(STATE));
         }
+        if state.config != fingerprint(text.as_bytes()) {
+            return Err(stored(CONFIG));
+        }
         if state.rounds >= config.rounds {
             return Err(ExperimentError::Finished(folder.to_owned()));
         }
-        let model = load_model(&read(folder, MODEL)?, task.dim()).ok_or_else(|| stored(MODEL))?;
+        let model = load_model(&checkpoint_of(&state, folder)?, task.dim()).ok_or_else(|| stored(MODEL))?;
         let bytes = unhex(&state.coordinator).ok_or_else(|| stored(STATE))?;
         let coordinator = snapshot::load(&bytes).map_err(|_: DecodeError| stored(STATE))?;
         let trace =
@@ -309,7 +330,7 @@ impl Experiment {
         }
     }
 
-    /// Model first, state last: the state names the round that is complete.
+    /// Model first, state last: the state names the round that is complete, and its model.
     fn checkpoint(&mut self, accuracy: Option<f64>) -> Result<(), ExperimentError> {
         if accuracy >= self.state.best || self.state.rounds == 1 {
             self.state.best = accuracy;
@@ -320,6 +341,8 @@ impl Experiment {
         self.state.coordinator = hex(&snapshot::store(&self.world.coordinator().snapshot()));
         let model =
             store_model(&self.model).ok_or_else(|| ExperimentError::Stored(self.folder.join(MODEL)))?;
+        self.state.model = fingerprint(&model);
+        keep_previous(&self.folder)?;
         write(&self.folder, MODEL, &model)?;
         let state =
             serde_json::to_vec(&self.state).map_err(|_| ExperimentError::Stored(self.folder.join(STATE)))?;
@@ -390,6 +413,36 @@ fn read(folder: &Path, name: &str) -> Result<Vec<u8>, ExperimentError> {
         return Err(ExperimentError::Stored(path));
     }
     fs::read(&path).map_err(failed)
+}
+
+/// What a state calls a file's content by.
+fn fingerprint(bytes: &[u8]) -> String {
+    vector_digest(bytes).to_hex()
+}
+
+/// The checkpoint a state was written with. After a stop between model and state it is the previous one, which
+/// takes its place again.
+fn checkpoint_of(state: &State, folder: &Path) -> Result<Vec<u8>, ExperimentError> {
+    let matching = |name: &str| match folder.join(name).exists() {
+        true => read(folder, name).map(|file| Some(file).filter(|file| fingerprint(file) == state.model)),
+        false => Ok(None),
+    };
+    if let Some(file) = matching(MODEL)? {
+        return Ok(file);
+    }
+    let file = matching(PREVIOUS)?.ok_or_else(|| ExperimentError::Stored(folder.join(MODEL)))?;
+    rename(folder, PREVIOUS, MODEL)?;
+    Ok(file)
+}
+
+/// The last checkpoint stays until the state names the next one.
+fn keep_previous(folder: &Path) -> Result<(), ExperimentError> {
+    if folder.join(MODEL).exists() { rename(folder, MODEL, PREVIOUS) } else { Ok(()) }
+}
+
+fn rename(folder: &Path, from: &str, to: &str) -> Result<(), ExperimentError> {
+    let path = folder.join(to);
+    fs::rename(folder.join(from), &path).map_err(|error| ExperimentError::File { path, error })
 }
 
 /// The flat model as one inert tensor.

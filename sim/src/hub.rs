@@ -240,8 +240,7 @@ impl Hub {
     /// What one participant must have sent: training and quantising are pure.
     fn truth(&self, ctx: &RoundContext<'_>, index: u32) -> Truth {
         let (update, weight) = ctx.train(index);
-        // The coins a participant draws: from its one stream, before anything else.
-        let mut rng = Fresh::from_rng(&mut ctx.contribution_rng(index));
+        let mut rng = ctx.oracle_coins(index);
         let quantised =
             self.plan.as_ref().and_then(|plan| plan.codec().quantise(&update, weight, &mut rng).ok());
         let slots = quantised.map(|quantised| quantised.slots().to_vec()).unwrap_or_default();

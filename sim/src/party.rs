@@ -84,6 +84,12 @@ impl RoundContext<'_> {
     pub fn contribution_rng(&self, index: u32) -> ChaCha20Rng {
         Seed(self.config.seed).rng(Purpose::Contribution, self.round, index)
     }
+
+    /// The coins a participant quantises with: those of its contribution, whose first use is quantising.
+    #[must_use]
+    pub fn oracle_coins(&self, index: u32) -> Fresh {
+        Fresh::from_rng(&mut self.contribution_rng(index))
+    }
 }
 
 /// What a party did in one round.
@@ -268,8 +274,6 @@ impl Party {
         let Some(accepted) = self.participant.current() else { return };
         let plan = Arc::clone(&accepted.plan);
         let mut rng = ctx.contribution_rng(self.index);
-        // The oracle draws the same coins: quantising comes first in a participant's one stream.
-        let mut oracle = Fresh::from_rng(&mut rng.clone());
         let participant = &mut self.participant;
         let result = measured(ctx.meter, &mut self.stats.participant_ms, || {
             participant.contribute(&update, weight, &mut rng)
@@ -283,7 +287,7 @@ impl Party {
             Mode::Plain => Vec::new(),
             Mode::Masked => plan
                 .codec()
-                .quantise(&update, weight, &mut oracle)
+                .quantise(&update, weight, &mut ctx.oracle_coins(self.index))
                 .map(|quantised| quantised.slots().to_vec())
                 .unwrap_or_default(),
         };

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use crate::tree::{Findings, Tree, root};
-use crate::{layering, links, paths, secrets, sizes, spec_ids, vectors};
+use crate::{layering, links, paths, red_team, secrets, sizes, spec_ids, vectors};
 
 /// What a step does.
 #[derive(Clone, Copy)]
@@ -57,6 +57,7 @@ fn steps(quick: bool) -> Vec<Step> {
         step("layering", Work::Check(layering::check)),
         step("sizes", Work::Check(sizes::check)),
         step("spec-ids", Work::Check(spec_ids::check)),
+        step("red-team", Work::Check(red_team::check)),
         step("links", Work::Check(links::check)),
         step("machine-paths", Work::Check(paths::check)),
         step("seeded-secrets", Work::Check(secrets::check)),

@@ -6,6 +6,7 @@
 //! | `layering` | the directions between crates, who may name which library, the lock file |
 //! | `sizes` | length of files and functions |
 //! | `spec-ids [--report]` | rule ids of `docs/PROTOCOL.md` against code and tests |
+//! | `red-team [--check]` | writes, or compares, the table of attacks and tests in `docs/THREAT_MODEL.md` |
 //! | `vectors [--check]` | writes, or compares, the known answers of the independent Python program |
 //! | `links` | relative links of the documents |
 //! | `machine-paths` | no path of somebody's machine and no registry host in the repository |
@@ -20,6 +21,7 @@ mod layering;
 mod links;
 mod lockfile;
 mod paths;
+mod red_team;
 mod rust_text;
 mod secrets;
 mod sizes;
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
         ["sizes"] => single(sizes::check),
         ["spec-ids"] => single(spec_ids::check),
         ["spec-ids", "--report"] => spec_ids::report(),
+        ["red-team"] => red_team::write(),
+        ["red-team", "--check"] => single(red_team::check),
         ["vectors"] => vectors::write(),
         ["vectors", "--check"] => single(vectors::check),
         ["links"] => single(links::check),
@@ -87,6 +91,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   layering              directions between crates, libraries, lock file
   sizes                 length of files and functions
   spec-ids [--report]   rule ids of docs/PROTOCOL.md against code and tests
+  red-team [--check]    write or compare the table of attacks and tests in docs/THREAT_MODEL.md
   vectors [--check]     write or compare tests/vectors/v1
   links                 relative links of the documents
   machine-paths         no path of a machine, no registry host

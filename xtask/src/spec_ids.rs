@@ -79,6 +79,11 @@ pub fn report() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// The rules of the specification.
+pub fn rules(tree: &Tree) -> BTreeSet<String> {
+    tree.texts.get(SPEC).map(|spec| defined(spec)).unwrap_or_default()
+}
+
 fn defined(spec: &str) -> BTreeSet<String> {
     spec.lines().flat_map(ids).collect()
 }

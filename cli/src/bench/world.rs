@@ -32,8 +32,6 @@ pub struct World {
     pub cohort: Vec<u32>,
     /// The committee in roster order.
     pub roster: Vec<RosterEntry>,
-    /// The roster as it travels.
-    pub roster_frame: Arc<[u8]>,
     /// The member with the last index of the roster, which receives elements and not a seed.
     pub member: Member,
     /// What that member has downloaded so far.
@@ -90,7 +88,6 @@ impl World {
             roster: roster.members,
             member,
             member_downloads: downloaded + frame.len(),
-            roster_frame: frame,
             deployment,
             now,
         })

@@ -11,10 +11,15 @@ use quorate_sim::task::TaskKind;
 
 /// Simulate training rounds with the real protocol machines
 #[derive(Args)]
+#[command(after_help = SIM_EXAMPLES)]
 pub struct SimArgs {
     #[command(subcommand)]
     pub command: SimCommand,
 }
+
+const SIM_EXAMPLES: &str = "Examples:
+  quorate sim run --rounds 5 --out my-run
+  quorate sim resume my-run";
 
 #[derive(Subcommand)]
 pub enum SimCommand {
@@ -47,8 +52,10 @@ pub enum SuiteName {
     /// The suite with the smallest upload: R8192 or direct
     Auto,
     /// Ring of degree 8192
+    #[value(name = "R8192")]
     R8192,
     /// Ring of degree 4096
+    #[value(name = "R4096")]
     R4096,
     /// No ring: the vector itself is shared (up to 8192 slots)
     Direct,
@@ -87,7 +94,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "M")]
     committee: Option<u16>,
     /// Parameter suite of the masks
-    #[arg(long, value_enum, default_value = "auto")]
+    #[arg(long, value_enum, ignore_case = true, default_value = "auto")]
     suite: SuiteName,
     /// Sealing of the shares
     #[arg(long, value_enum, default_value = "x25519")]
@@ -125,6 +132,7 @@ const RUN_EXAMPLES: &str = "Examples:
   quorate sim run --task logistic --participants 200 --dropout 0.3 --out my-run";
 
 #[derive(Args)]
+#[command(after_help = RESUME_EXAMPLES)]
 pub struct ResumeArgs {
     /// Folder of the interrupted run
     #[arg(value_name = "FOLDER")]
@@ -136,6 +144,12 @@ pub struct ResumeArgs {
     #[arg(long)]
     pub json: bool,
 }
+
+const RESUME_EXAMPLES: &str = "Examples:
+  quorate sim resume quorate-runs/mnist-masked-seed1
+  quorate sim resume my-run --json
+
+The run ends with the same model and the same trace hash as if it had never been interrupted.";
 
 const fn mode(name: ModeName) -> Mode {
     match name {
