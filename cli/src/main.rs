@@ -12,8 +12,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::error::Failure;
-
 /// Secure aggregation for federated learning.
 #[derive(Parser)]
 #[command(name = "quorate", version, about, max_term_width = 110, after_help = EXAMPLES)]
@@ -41,7 +39,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Sim(args) => sim::run(args),
-        Command::Bench(args) => bench::run(&args).map_err(Failure::usage),
+        Command::Bench(args) => bench::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -111,6 +111,14 @@ mod tests {
     use super::*;
     use crate::labels;
 
+    // [HASH-3]: the BLAKE3 hash of nothing, from its published test vectors.
+    #[test]
+    fn vectors_are_hashed_with_blake3() {
+        let empty = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+        assert_eq!(vector_digest(b"").to_hex(), empty);
+    }
+
+    // [HASH-1]
     #[test]
     fn moving_a_boundary_changes_the_digest() {
         let a = digest(labels::MODEL, &[b"ab", b"c"]);

@@ -104,8 +104,10 @@ labels! {
 mod tests {
     use super::ALL;
 
+    // [HASH-2]
     #[test]
     fn labels_are_distinct() {
+        assert!(ALL.iter().all(|label| label.as_bytes().starts_with(b"quorate/1/")));
         for (i, a) in ALL.iter().enumerate() {
             for b in &ALL[i + 1..] {
                 assert_ne!(a, b);

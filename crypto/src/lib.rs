@@ -24,3 +24,5 @@ pub mod ring;
 pub mod seal;
 pub mod share;
 pub mod sign;
+#[cfg(test)]
+mod vectors;

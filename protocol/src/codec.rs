@@ -12,7 +12,7 @@
 use quorate_crypto::hash::Digest;
 use rand_core::CryptoRng;
 use thiserror::Error;
-use zeroize::Zeroize;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::manifest::Schema;
 
@@ -161,11 +161,13 @@ impl Codec {
     ) -> Result<Quantised, CodecError> {
         let weight = self.checked_weight(weight)?;
         self.check_update(update)?;
-        let mut coins = vec![0_u8; self.dim * 8];
+        let Some(bound) = self.clip_l2 else {
+            return Ok(Quantised(self.round(update, weight, 1.0, |out| rng.fill_bytes(out))));
+        };
+        // Rounding again takes the same coins again.
+        let mut coins = Zeroizing::new(vec![0_u8; self.dim * 8]);
         rng.fill_bytes(&mut coins);
-        let quantised = self.quantise_with(update, weight, &coins);
-        coins.zeroize();
-        Ok(quantised)
+        Ok(self.quantise_within(bound, update, weight, &coins))
     }
 
     fn checked_weight(&self, weight: u64) -> Result<u32, CodecError> {
@@ -183,22 +185,37 @@ impl Codec {
     }
 
     /// The deterministic part: eight bytes of coin a coordinate, of which 53 bits count.
+    #[cfg(test)]
     fn quantise_with<T: Coordinate>(&self, update: &[T], weight: u32, coins: &[u8]) -> Quantised {
+        match self.clip_l2 {
+            None => Quantised(self.round(update, weight, 1.0, reader(coins))),
+            Some(bound) => self.quantise_within(bound, update, weight, coins),
+        }
+    }
+
+    /// The same under an L2 bound ([CODEC-2]).
+    fn quantise_within<T: Coordinate>(
+        &self,
+        bound: f64,
+        update: &[T],
+        weight: u32,
+        coins: &[u8],
+    ) -> Quantised {
         let l2_factor = self.l2_factor(update);
         let share = f64::from(weight) / f64::from(self.weight_bound);
-        let limit = self.clip_l2.map(|bound| bound * share / self.step());
+        let limit = bound * share / self.step();
         let mut factor = l2_factor;
         // Rounding can push the norm over the bound again: shrink a little and round the same coins.
         for _ in 0..16 {
-            let slots = self.round(update, weight, factor, Some(coins));
+            let slots = self.round(update, weight, factor, reader(coins));
             let norm = self.norm(&slots);
-            match limit {
-                Some(limit) if norm > limit => factor *= (limit / norm) * (1.0 - 1e-9),
-                _ => return Quantised(slots),
+            if norm <= limit {
+                return Quantised(slots);
             }
+            factor *= (limit / norm) * (1.0 - 1e-9);
         }
         // Rounding towards zero never grows a coordinate, so it always fits.
-        Quantised(self.round(update, weight, l2_factor * (1.0 - 1e-12), None))
+        Quantised(self.round_to_zero(update, weight, l2_factor * (1.0 - 1e-12)))
     }
 
     /// Coordinates that clipping changes: all of them where the L2 bound applies.
@@ -227,30 +244,60 @@ impl Codec {
         slots.iter().skip(self.weight_slots).map(|&q| (f64::from(q) - offset).powi(2)).sum::<f64>().sqrt()
     }
 
-    /// Weight digits and rounded coordinates; towards zero where there are no coins.
-    fn round<T: Coordinate>(&self, update: &[T], weight: u32, factor: f64, coins: Option<&[u8]>) -> Vec<u32> {
-        let mut slots = Vec::with_capacity(self.slots());
-        let mask = (1_u64 << self.bits) - 1;
-        let mut rest = u64::from(weight);
-        for _ in 0..self.weight_slots {
-            slots.push((rest & mask) as u32);
-            rest >>= self.bits;
-        }
-        let share = f64::from(weight) / f64::from(self.weight_bound);
-        let (steps, clip, offset) = (self.steps(), self.clip, i64::from(self.offset()));
-        let scaled = |x: T| x.into().clamp(-clip, clip) * factor * share * steps / clip;
-        // The product can be a little more than `steps` where |x| = clip.
-        let slot = |rounded: f64| (offset + rounded.clamp(-steps, steps) as i64) as u32;
-        match coins {
-            Some(coins) => slots.extend(
-                update
-                    .iter()
-                    .zip(coins.chunks_exact(8))
-                    .map(|(&x, coin)| slot((scaled(x) + unit(coin)).floor())),
-            ),
-            None => slots.extend(update.iter().map(|&x| slot(scaled(x).trunc()))),
+    /// Weight digits and rounded coordinates; `coins` is asked for eight bytes a coordinate, in order.
+    fn round<T: Coordinate>(
+        &self,
+        update: &[T],
+        weight: u32,
+        factor: f64,
+        mut coins: impl FnMut(&mut [u8]),
+    ) -> Vec<u32> {
+        let (steps, offset) = (self.steps(), self.offset() as i32);
+        let scaled = self.scaled(weight, factor);
+        let mut slots = vec![0; self.slots()];
+        let (digits, coordinates) = slots.split_at_mut(self.weight_slots);
+        self.write_weight(weight, digits);
+        let mut bytes = Zeroizing::new([0; 8 * CHUNK]);
+        for (slots, update) in coordinates.chunks_mut(CHUNK).zip(update.chunks(CHUNK)) {
+            let bytes = &mut bytes[..8 * update.len()];
+            coins(bytes);
+            for ((slot, &x), coin) in slots.iter_mut().zip(update).zip(bytes.as_chunks::<8>().0) {
+                // The sum can leave the grid by one step where |x| = clip. Limiting it before ⌊·⌋ is the same.
+                let value = (scaled(x) + unit(coin)).clamp(-steps, steps);
+                let truncated = value as i32;
+                let floor = truncated - i32::from(f64::from(truncated) > value);
+                *slot = (offset + floor) as u32;
+            }
         }
         slots
+    }
+
+    /// The same without coins, towards zero.
+    fn round_to_zero<T: Coordinate>(&self, update: &[T], weight: u32, factor: f64) -> Vec<u32> {
+        let (steps, offset) = (self.steps(), self.offset() as i32);
+        let scaled = self.scaled(weight, factor);
+        let mut slots = vec![0; self.slots()];
+        let (digits, coordinates) = slots.split_at_mut(self.weight_slots);
+        self.write_weight(weight, digits);
+        for (slot, &x) in coordinates.iter_mut().zip(update) {
+            *slot = (offset + scaled(x).clamp(-steps, steps) as i32) as u32;
+        }
+        slots
+    }
+
+    /// v of [CODEC-1], in steps.
+    fn scaled<T: Coordinate>(&self, weight: u32, factor: f64) -> impl Fn(T) -> f64 {
+        let share = f64::from(weight) / f64::from(self.weight_bound);
+        let (steps, clip) = (self.steps(), self.clip);
+        move |x| x.into().clamp(-clip, clip) * factor * share * steps / clip
+    }
+
+    fn write_weight(&self, weight: u32, digits: &mut [u32]) {
+        let mut rest = weight;
+        for digit in digits {
+            *digit = rest & ((1 << self.bits) - 1);
+            rest >>= self.bits;
+        }
     }
 
     /// Decodes sums over `contributors` updates into the weighted mean ([CODEC-3]).
@@ -310,11 +357,22 @@ impl Codec {
 }
 
 /// 53 bits of a coin as a number in [0, 1).
-fn unit(coin: &[u8]) -> f64 {
-    let mut word = [0; 8];
-    word.copy_from_slice(coin);
-    (u64::from_le_bytes(word) >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+fn unit(coin: &[u8; 8]) -> f64 {
+    (u64::from_le_bytes(*coin) >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
 }
+
+/// Coins that are there already, from the first one on.
+fn reader(coins: &[u8]) -> impl FnMut(&mut [u8]) {
+    let mut rest = coins;
+    move |out| {
+        let (now, later) = rest.split_at(out.len());
+        out.copy_from_slice(now);
+        rest = later;
+    }
+}
+
+/// Coordinates rounded at once: their coins stay in the first-level cache.
+const CHUNK: usize = 512;
 
 /// `H(result; sums)`: each sum as u64le in one field.
 #[must_use]

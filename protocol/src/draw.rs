@@ -111,7 +111,7 @@ pub fn tail_bits(corrupt: u64, width: u32, size: u64, most: u32) -> f64 {
 #[must_use]
 pub fn corrupt_bound(corrupt: u64, width: u32, size: u64, bits: f64) -> u32 {
     let most = corrupt.min(u64::from(width) * 4 + 64).min(u64::from(u32::MAX)) as u32;
-    (0..most).find(|&bound| tail_bits(corrupt, width, size, bound) >= bits).unwrap_or_else(|| corrupt as u32)
+    (0..most).find(|&bound| tail_bits(corrupt, width, size, bound) >= bits).unwrap_or(corrupt as u32)
 }
 
 #[cfg(test)]

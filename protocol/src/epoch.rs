@@ -24,10 +24,12 @@ use zeroize::Zeroize;
 use crate::draw::Draw;
 use crate::error::FaultKind;
 use crate::id::Head;
-use crate::wire::{self, list};
+use crate::wire::{self, PROOF, list};
 
 /// Most parties of a ceremony.
 pub const MAX_PARTIES: usize = 32;
+/// Most ids of a named committee.
+pub const MAX_NAMED: usize = 1024;
 
 /// Where committees come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +40,7 @@ pub enum CommitteeSource {
         width: u32,
     },
     /// These ids serve in every round; c is then a statement of trust.
-    Named(Vec<PartyId>),
+    Named(#[serde(deserialize_with = "list::<_, _, MAX_NAMED>")] Vec<PartyId>),
 }
 
 /// What is fixed before the seed can be known ([EPOCH-1]).
@@ -203,6 +205,7 @@ pub struct PartyProof {
     /// Public key.
     pub key: PublicKey,
     /// Inclusion proof under E.
+    #[serde(deserialize_with = "list::<_, _, PROOF>")]
     pub proof: Vec<Digest>,
 }
 

@@ -41,4 +41,6 @@ pub mod statement;
 #[cfg(test)]
 mod testing;
 pub mod transcript;
+#[cfg(test)]
+mod vectors;
 pub mod wire;

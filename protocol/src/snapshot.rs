@@ -10,7 +10,7 @@ use crate::error::DecodeError;
 use crate::id::Head;
 use crate::record::{ContributionRecord, LockRecord, ManifestRecord};
 use crate::transcript::Entry;
-use crate::wire;
+use crate::wire::{self, list};
 
 /// A participant between rounds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,8 +86,10 @@ pub enum CoordinatorSnapshot {
         /// Deployment.
         deployment: DeploymentId,
         /// Public keys in registry order.
+        #[serde(deserialize_with = "list::<_, _, { usize::MAX }>")]
         registry: Vec<[u8; 32]>,
         /// The transcript.
+        #[serde(deserialize_with = "list::<_, _, { usize::MAX }>")]
         transcript: Vec<Entry>,
         /// Highest round number used, opened or not.
         last_round: u64,

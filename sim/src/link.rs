@@ -146,6 +146,17 @@ mod tests {
         }
     }
 
+    // [WIRE-4]
+    #[test]
+    fn a_small_frame_never_overtakes_a_large_one() {
+        for owner in 0..50 {
+            let mut link = Link::new(Seed(2), 1, owner);
+            let large = link.frame_down(0, 500_000);
+            assert!(link.frame_down(1, 10) >= large);
+            assert!(link.down(10) < large);
+        }
+    }
+
     #[test]
     fn all_classes_occur() {
         let links: Vec<_> = (0..200).map(|owner| Link::new(Seed(3), 1, owner).class.name).collect();

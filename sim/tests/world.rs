@@ -78,6 +78,7 @@ fn assert_exact(round: &Round) -> usize {
     }
 }
 
+// [RES-1]: and everybody is told so, with a proof.
 #[test]
 fn everybody_is_counted_when_nobody_drops_out() {
     for (participants, dim) in [(3, 10), (20, 1000), (60, 20_000)] {

@@ -12,6 +12,7 @@
 //! are not its encoding.
 
 mod corpus;
+mod forged;
 mod machines;
 mod mutate;
 mod targets;
@@ -26,6 +27,9 @@ use rand_core::SeedableRng as _;
 use mutate::Mutator;
 pub use targets::all;
 
+/// Reads an input and tells whether it was accepted.
+type Reader = Box<dyn FnMut(&[u8]) -> bool>;
+
 /// One thing that reads bytes.
 pub struct Target {
     name: &'static str,
@@ -36,7 +40,7 @@ pub struct Target {
     cost: u64,
     /// Whether memory is held against the length of the input.
     bounded: bool,
-    read: Box<dyn FnMut(&[u8]) -> bool>,
+    read: Reader,
 }
 
 impl Target {
@@ -122,10 +126,10 @@ const fn allowed(length: usize) -> usize {
 }
 
 /// Most bytes of memory a byte of input may take.
-const MEMORY_FACTOR: usize = 16;
+const MEMORY_FACTOR: usize = 8;
 
 /// Bytes of memory that any input may take.
-const MEMORY_FIXED: usize = 8 * 1024;
+const MEMORY_FIXED: usize = 4 * 1024;
 
 /// Feeds a target: the corpus as it is, then mutated and random inputs.
 ///

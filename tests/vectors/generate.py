@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from cases import codec, hashes, ring, share
-from reference import merkle, primitives
+from cases import codec, hashes, manifest, ring, share
+from reference import merkle, postcard, primitives
 from reference import ring as reference_ring
 from reference import share as reference_share
 
@@ -26,6 +26,7 @@ FILES = {
     "field.json": share.field_file,
     "gauss.json": ring.gauss_file,
     "hash.json": hashes.hash_file,
+    "manifest.json": manifest.manifest_file,
     "mask.json": ring.mask_file,
     "matrix.json": ring.matrix_file,
     "merkle.json": hashes.merkle_file,
@@ -45,7 +46,7 @@ def render(document):
 def main(arguments):
     check = "--check" in arguments
     names = [name for name in arguments if not name.startswith("-")] or list(FILES)
-    for module in (primitives, merkle, reference_ring, reference_share):
+    for module in (primitives, merkle, postcard, reference_ring, reference_share):
         module.self_test()
     different = [] if len(names) < len(FILES) else [p.name for p in FOLDER.glob("*.json") if p.name not in FILES]
     good = bad = 0

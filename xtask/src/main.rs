@@ -10,6 +10,7 @@
 //! | `links` | relative links of the documents |
 //! | `machine-paths` | no path of somebody's machine and no registry host in the repository |
 //! | `seeded-secrets` | no way from a seed to a real secret in what is released |
+//! | `fuzz […]` | mutation campaigns over everything that reads bytes of others; not part of `ci`, which has a short one among its tests |
 //!
 //! The checks read a [`tree::Tree`], a picture of the repository in memory, so every one has a test
 //! that plants a fault and sees it found.
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         ["links"] => single(links::check),
         ["machine-paths"] => single(paths::check),
         ["seeded-secrets"] => single(secrets::check),
+        ["fuzz", rest @ ..] => fuzz(rest),
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
@@ -67,6 +69,17 @@ fn single(check: fn(&Tree) -> Findings) -> ExitCode {
     }
 }
 
+/// Long mutation campaigns. Not in the release profile: arithmetic that overflows is a finding.
+fn fuzz(arguments: &[&str]) -> ExitCode {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let ran = std::process::Command::new(cargo)
+        .args(["run", "--quiet", "--package", "quorate-tests", "--bin", "fuzz", "--"])
+        .args(arguments)
+        .current_dir(tree::root())
+        .status();
+    if ran.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 const USAGE: &str = "usage: cargo xtask <command>
 
   ci [--quick]          all checks; --quick leaves out the tests of the crate `quorate-tests`
@@ -77,4 +90,6 @@ const USAGE: &str = "usage: cargo xtask <command>
   vectors [--check]     write or compare tests/vectors/v1
   links                 relative links of the documents
   machine-paths         no path of a machine, no registry host
-  seeded-secrets        no way from a seed to a real secret";
+  seeded-secrets        no way from a seed to a real secret
+  fuzz [--seconds S | --runs N] [--target NAME] [--seed SEED]
+                        mutation campaigns over everything that reads bytes of others";

@@ -31,6 +31,8 @@ pub use report::Report;
 pub use setting::{BenchError, Setting};
 use world::World;
 
+use crate::error::Failure;
+
 /// Measures what a round costs on this machine, on one core.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -68,7 +70,14 @@ Examples:
 Times are CPU milliseconds of one core and medians over the runs. Build with --release.";
 
 /// Measures and prints.
-pub fn run(args: &BenchArgs) -> Result<(), BenchError> {
+pub fn run(args: &BenchArgs) -> Result<(), Failure> {
+    measure_and_print(args).map_err(|error| match error {
+        BenchError::Participants(_) | BenchError::Runs | BenchError::Plan(_) => Failure::usage(error),
+        BenchError::Round(_) | BenchError::Json(_) => Failure::failed(error),
+    })
+}
+
+fn measure_and_print(args: &BenchArgs) -> Result<(), BenchError> {
     let setting = Setting {
         dim: args.dim,
         bits: args.bits,

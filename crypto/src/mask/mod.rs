@@ -37,6 +37,8 @@ mod secret;
 #[cfg(test)]
 mod tests;
 mod unmask;
+#[cfg(test)]
+mod vectors;
 
 pub use accumulator::{AccumulateError, Accumulator};
 pub use encode::MaskError;

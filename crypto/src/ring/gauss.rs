@@ -28,6 +28,12 @@ impl Gaussian {
     /// Errors: σ = 6.364, |e| ≤ 50.
     pub(crate) const ERROR: Self = Self(&ERROR);
 
+    /// The table, for known answers.
+    #[cfg(test)]
+    pub(crate) fn table(self) -> &'static [u64] {
+        self.0
+    }
+
     /// Samples from uniform words, one each: the definition of [GAUSS-1].
     pub(crate) fn sample(self, words: &[u64], out: &mut [i8]) {
         let (whole, rest) = words.as_chunks::<LANES>();

@@ -38,6 +38,8 @@ mod direct;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 pub use answer::{Answer, Reconstruction, ShareSum};
 pub use check::CheckOutcome;

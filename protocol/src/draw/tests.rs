@@ -130,3 +130,20 @@ fn tails_are_monotone() {
     assert_eq!(corrupt_bound(5, 10_000, 10_000, 40.0), 5);
     assert_eq!(corrupt_bound(0, 10, 10_000, 40.0), 0);
 }
+
+// [DRAW-1]: thresholds against a program that shares no code.
+#[test]
+fn draw_1_known_thresholds() {
+    use crate::testing::cases;
+    use crate::vectors::{digest_of, number};
+    let mut compared = 0;
+    for case in cases(include_str!("../../../tests/vectors/v1/manifest.json")) {
+        let input = &case["input"];
+        if input["op"] == "threshold" {
+            let limit = threshold(number(&input["width"]) as u32, number(&input["size"]));
+            assert_eq!(limit, digest_of(&case["expect"]), "{}", case["name"]);
+            compared += 1;
+        }
+    }
+    assert!(compared > 5);
+}

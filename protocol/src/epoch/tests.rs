@@ -228,3 +228,32 @@ fn epoch_1_rounds_of_an_epoch() {
     assert!(last.contains(u64::MAX) && !last.contains(u64::MAX - 1));
     assert!(!EpochRecord { rounds: 0, ..record }.contains(10));
 }
+
+/// [DRAW-3]: commitments, what is signed, and the seed, against a program that shares no code.
+#[test]
+fn draw_3_known_answers() {
+    use crate::testing::cases;
+    use crate::vectors::{digest_of, record as record_of};
+    let file = include_str!("../../../tests/vectors/v1/manifest.json");
+    let case = cases(file).into_iter().find(|case| case["input"]["op"] == "seed").unwrap();
+    let (input, expect) = (&case["input"], &case["expect"]);
+    let record = record_of(input);
+    let part = |at: usize, name: &str| *digest_of(&input["reveals"][at][name]).as_bytes();
+    let signature = world().coordinator.sign(&Digest::ZERO);
+    let (mut commitments, mut reveals) = (vec![], vec![]);
+    for (at, id) in record.parties.iter().enumerate() {
+        let (id, value, nonce) = (*id, part(at, "value"), part(at, "nonce"));
+        let commitment = commitment(&record.hash(), &id, &value, &nonce);
+        assert_eq!(commitment, digest_of(&expect["commitments"][at]));
+        assert_eq!(commit_digest(&record, &id, &commitment), digest_of(&expect["commit_signed"][at]));
+        commitments.push(Commitment { id, commitment, signature });
+        reveals.push(Reveal { id, value, nonce, signature });
+    }
+    let list = list_hash(&record, &commitments);
+    for (at, Reveal { id, value, nonce, .. }) in reveals.iter().enumerate() {
+        let signed = reveal_digest(&record, &list, id, value, nonce);
+        assert_eq!(signed, digest_of(&expect["reveal_signed"][at]));
+    }
+    let evidence = EpochEvidence { record, signature, parties: vec![], commitments, reveals };
+    assert_eq!(evidence.seed(), digest_of(&expect["seed"]));
+}

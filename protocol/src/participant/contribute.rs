@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use quorate_crypto::hash::{Digest, digest, vector_digest};
+use quorate_crypto::kdf::Fresh;
 use quorate_crypto::labels;
 use quorate_crypto::mask::{MaskError, MaskSecret};
 use quorate_crypto::merkle;
@@ -71,6 +72,7 @@ impl Participant {
             Stage::Contributed(_) => return Err(ApiMisuse::AlreadyContributed.into()),
             _ => return Err(ApiMisuse::NoRound.into()),
         };
+        let rng = &mut Fresh::from_rng(rng);
         let codec = ready.accepted.plan.codec();
         let (header, vector, shares) = match &ready.roster {
             None => {

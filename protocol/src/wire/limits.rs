@@ -8,9 +8,6 @@
 pub const fn limit(kind: u8) -> Option<usize> {
     const KIB: usize = 1024;
     Some(match kind {
-        // Enrolment and ceremony.
-        1 | 2 => 16 * KIB,
-        3..=6 => 64 * KIB,
         // Announce: manifest, epoch evidence with up to 32 parties, proofs.
         7 => 128 * KIB,
         8 => 2 * KIB,

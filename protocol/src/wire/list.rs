@@ -1,8 +1,9 @@
 //! Lists whose elements are larger in memory than on the wire ([WIRE-1]).
 //!
-//! The length of a body bounds a list of digests. It does not bound a list of structures well: two bytes
-//! are enough for an empty sealed share, which takes 48 in memory. Such lists have a largest count, and
-//! their memory grows only with elements that were there.
+//! The length of a body does not bound its lists well. Two bytes are enough for an empty sealed share,
+//! which takes 48 in memory; and serde reserves memory for as many elements as are announced, up to 1 MiB,
+//! as long as there is a byte for each. So lists have a largest count, and their memory grows only with
+//! elements that were there. Bytes are read by serde: one takes one.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,7 +11,10 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
 /// Elements reserved before the first one is read.
-const RESERVED: usize = 8;
+const RESERVED: usize = 4;
+
+/// Most hashes of a Merkle proof: two for each level of a tree of 2⁶⁴ leaves.
+pub const PROOF: usize = 128;
 
 /// Reads a list of at most `MOST` elements; a longer one is refused before its first element is read.
 pub fn list<'de, D, T, const MOST: usize>(deserializer: D) -> Result<Vec<T>, D::Error>

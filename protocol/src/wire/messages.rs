@@ -7,7 +7,7 @@ use quorate_crypto::sign::{PublicKey, Signature};
 use serde::{Deserialize, Serialize};
 
 use super::Message;
-use super::list::list;
+use super::list::{PROOF, list};
 use crate::epoch::EpochEvidence;
 use crate::id::{PartyId, SetId};
 use crate::manifest::Manifest;
@@ -62,10 +62,13 @@ pub struct Announce {
     /// Over the manifest's head.
     pub head_signature: Signature,
     /// E is a prefix of the manifest's head.
+    #[serde(deserialize_with = "list::<_, _, PROOF>")]
     pub eligible_proof: Vec<Digest>,
     /// Consistency of the last head the recipient saw (its [`Poll`] told which) with the manifest's.
+    #[serde(deserialize_with = "list::<_, _, PROOF>")]
     pub seen_proof: Vec<Digest>,
     /// The recipient's own entry under E.
+    #[serde(deserialize_with = "list::<_, _, PROOF>")]
     pub own_proof: Vec<Digest>,
 }
 
@@ -90,6 +93,7 @@ pub struct RosterEntry {
     /// Identity key.
     pub identity: PublicKey,
     /// Inclusion under E.
+    #[serde(deserialize_with = "list::<_, _, PROOF>")]
     pub proof: Vec<Digest>,
     /// Public round key.
     pub key: Vec<u8>,
@@ -156,8 +160,10 @@ pub struct RelayItem {
     /// The sender's identity key.
     pub identity: PublicKey,
     /// Inclusion of the sender under E.
+    #[serde(deserialize_with = "list::<_, _, PROOF>")]
     pub proof: Vec<Digest>,
     /// Path from the share's leaf to the header's share root.
+    #[serde(deserialize_with = "list::<_, _, PROOF>")]
     pub path: Vec<Digest>,
     /// The share sealed to this member.
     pub sealed: Sealed,
@@ -289,6 +295,7 @@ pub enum Place {
         /// Position among the leaves.
         position: u32,
         /// Inclusion under the set's root.
+        #[serde(deserialize_with = "list::<_, _, PROOF>")]
         proof: Vec<Digest>,
     },
     /// Not in the set.

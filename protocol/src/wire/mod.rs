@@ -12,7 +12,7 @@ mod list;
 mod messages;
 
 pub use limits::limit;
-pub(crate) use list::list;
+pub(crate) use list::{PROOF, list};
 pub use messages::{
     Announce, Answer, CheckBatch, CheckEntry, CheckValue, Close, Complaint, Contribution, Leaf, Lock, Locks,
     Place, Poll, Relay, RelayItem, ResultNotice, Roster, RosterEntry, RosterRequest, RoundKey, Sealed,

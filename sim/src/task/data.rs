@@ -164,8 +164,12 @@ fn word(reader: &mut impl Read) -> Result<u32, DataError> {
 
 /// Exactly `length` bytes, then the end of the stream (which also checks the gzip checksum).
 fn body(reader: &mut impl Read, length: usize) -> Result<Vec<u8>, DataError> {
-    let mut bytes = vec![0u8; length];
-    reader.read_exact(&mut bytes).map_err(|_| DataError::Truncated)?;
+    // Memory grows with what is there, not with what the header announces.
+    let mut bytes = Vec::new();
+    reader.by_ref().take(length as u64).read_to_end(&mut bytes).map_err(|_| DataError::Truncated)?;
+    if bytes.len() != length {
+        return Err(DataError::Truncated);
+    }
     match reader.read(&mut [0u8; 1]) {
         Ok(0) => Ok(bytes),
         Ok(_) => Err(DataError::Trailing),

@@ -75,7 +75,6 @@ fn ten_thousand_participants_share_images_and_learn() {
     assert!(accuracy[4] > 0.75, "{accuracy:?}");
 }
 
-
 #[test]
 fn same_seed_same_bits_whatever_the_threads() {
     for kind in TaskKind::ALL {

@@ -12,7 +12,7 @@ use super::corpus::Corpus;
 use crate::{Deployment, Run};
 
 /// A run that has come to where the first message of this type was sent.
-fn until<T: Message>(deployment: &'static Deployment) -> Run<'static> {
+pub(super) fn until<T: Message>(deployment: &'static Deployment) -> Run<'static> {
     let mut run = Run::new(deployment);
     run.start();
     run.settle_until(|run| run.log.iter().any(|delivery| delivery.is::<T>()));
@@ -24,7 +24,7 @@ fn frames(corpus: &Corpus, kinds: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn target(name: &'static str, seeds: Vec<Vec<u8>>, read: impl FnMut(&[u8]) -> bool + 'static) -> Target {
-    Target { name, seeds, kept: 10, cost: 50, bounded: false, read: Box::new(read) }
+    Target { name, seeds, kept: 10, cost: 10, bounded: false, read: Box::new(read) }
 }
 
 fn participant<T: Message>(

@@ -59,7 +59,8 @@ impl Mutator {
     /// Random bytes behind what is kept.
     fn random(&mut self, seed: &[u8], input: &mut Vec<u8>) {
         input.extend_from_slice(&seed[..self.kept.min(seed.len())]);
-        let length = self.below(1 << (self.below(9) + 1));
+        let bits = self.below(9) + 1;
+        let length = self.below(1 << bits);
         let start = input.len();
         input.resize(start + length, 0);
         self.rng.fill_bytes(&mut input[start..]);
@@ -71,7 +72,10 @@ impl Mutator {
         let length = 1 << self.below(6);
         let end = (at + length).min(input.len());
         match self.below(10) {
-            0 | 1 if at < input.len() => input[at] ^= 1 << self.below(8),
+            0 | 1 if at < input.len() => {
+                let bit = self.below(8);
+                input[at] ^= 1 << bit;
+            }
             2 if at < input.len() => input[at] = self.rng.next_u32() as u8,
             3 => {
                 let edge = EDGES[self.below(EDGES.len())];

@@ -1,7 +1,9 @@
 //! All targets.
 
 use std::fmt::Debug;
+use std::io::Write as _;
 
+use flate2::{Compression, write::GzEncoder};
 use quorate_crypto::hash::{Digest, sha256};
 use quorate_crypto::merkle;
 use quorate_crypto::ring::Suite;
@@ -16,13 +18,15 @@ use quorate_protocol::params::RoundPlan;
 use quorate_protocol::record::{CoordinatorRecord, MemberRecord, ParticipantRecord};
 use quorate_protocol::snapshot::{CoordinatorSnapshot, MemberSnapshot, ParticipantSnapshot, load, store};
 use quorate_protocol::wire::{self, Message};
+use quorate_sim::config::SimConfig;
+use quorate_sim::task::data::{Dataset, PIXELS};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::corpus::{Corpus, deployment};
-use super::{Target, machines};
+use super::{Target, forged, machines};
 
 /// Every target, with its corpus.
 #[must_use]
@@ -31,13 +35,15 @@ pub fn all() -> Vec<Target> {
     let (small, corpus) = (Corpus::of(direct), Corpus::of(masked));
     let mut targets = messages(&small);
     targets.extend(stored(&small));
-    targets.extend(bodies(&small, direct.coordinator().public(), **direct.registry.deployment()));
+    targets.extend(bodies(&[&small, &corpus], direct.coordinator().public(), **direct.registry.deployment()));
     targets.extend(keys());
     targets.extend(sealed());
     targets.extend(shares());
-    targets.extend([inclusion(), consistency(), updates(), sums()]);
+    targets.extend([inclusion(), consistency(), updates(), sums(), config()]);
+    targets.extend(idx());
     targets.push(machines::roster(direct, &small));
     targets.extend(machines::all(masked, &corpus));
+    targets.extend(forged::all(masked, &corpus));
     targets
 }
 
@@ -117,8 +123,8 @@ fn stored(corpus: &Corpus) -> Vec<Target> {
 }
 
 /// What becomes of a manifest and of the evidence of an epoch once they are decoded.
-fn bodies(corpus: &Corpus, coordinator: &PublicKey, deployment: Digest) -> Vec<Target> {
-    let bodies = corpus.bodies(wire::Announce::TYPE);
+fn bodies(corpora: &[&Corpus], coordinator: &PublicKey, deployment: Digest) -> Vec<Target> {
+    let bodies: Vec<_> = corpora.iter().flat_map(|corpus| corpus.bodies(wire::Announce::TYPE)).collect();
     let announces = bodies.iter().filter_map(|body| wire::decode_body::<wire::Announce>(body).ok());
     let (manifests, evidence): (Vec<_>, Vec<_>) =
         announces.map(|announce| (wire::body(&announce.manifest), wire::body(&announce.evidence))).unzip();
@@ -240,7 +246,9 @@ fn inclusion() -> Target {
 /// Both roots, both sizes, then hashes.
 fn consistency() -> Target {
     let mut log = merkle::MerkleLog::new();
-    (0..7_u8).for_each(|byte| drop(log.push(merkle::leaf_hash(&[byte]))));
+    for byte in 0..7_u8 {
+        log.push(merkle::leaf_hash(&[byte]));
+    }
     let proof = log.consistency(3, 7).unwrap_or_default();
     let old = log.root_at(3).unwrap_or(Digest::ZERO);
     let seed = pack(&[old, log.root()], &[3, 7], &proof);
@@ -264,6 +272,57 @@ fn unpack(bytes: &[u8]) -> Option<([Digest; 2], [u64; 2], Vec<Digest>)> {
     let proof = proof.as_chunks().0.iter().map(|chunk| Digest::from_bytes(*chunk)).collect();
     let digests = [Digest::from_bytes(*digests.first()?), Digest::from_bytes(*digests.get(1)?)];
     Some((digests, [u64::from_le_bytes(*numbers.first()?), u64::from_le_bytes(*numbers.get(1)?)], proof))
+}
+
+/// Images and labels: the first two bytes say where labels begin. Files as they are, and compressed by us, so
+/// that what is inside gets past the checksum.
+fn idx() -> Vec<Target> {
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+    let images = [words(&[0x803, 2, 28, 28]), vec![7; 2 * PIXELS]].concat();
+    let labels = [words(&[0x801, 2]), vec![3, 4]].concat();
+    let join =
+        |images: &[u8], labels: &[u8]| [&(images.len() as u16).to_le_bytes()[..], images, labels].concat();
+    let parse = |images: &[u8], labels: &[u8]| {
+        Dataset::parse(images, labels).is_ok_and(|data| {
+            assert!(!data.is_empty() && data.example(data.len()).is_none());
+            true
+        })
+    };
+    let plain =
+        move |bytes: &[u8]| parts(bytes).is_some_and(|(images, labels)| parse(&gz(images), &gz(labels)));
+    let packed = move |bytes: &[u8]| parts(bytes).is_some_and(|(images, labels)| parse(images, labels));
+    let seeds = [join(&images, &labels), join(&gz(&images), &gz(&labels))].map(|seed| vec![seed]);
+    let [plain_seeds, packed_seeds] = seeds;
+    vec![
+        Target { kept: 2, cost: 20, bounded: false, ..target("idx", plain_seeds, plain) },
+        Target { kept: 2, cost: 20, bounded: false, ..target("idx-gz", packed_seeds, packed) },
+    ]
+}
+
+fn parts(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    Some(rest.split_at(usize::from(u16::from_le_bytes(*length)).min(rest.len())))
+}
+
+fn gz(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let written = encoder.write_all(bytes);
+    written.and_then(|()| encoder.finish()).unwrap_or_default()
+}
+
+/// A stored configuration of the simulator.
+fn config() -> Target {
+    let text = "task = 'mnist'\nparticipants = 100\nper_round = 50\nrounds = 3\ndim = 7850\nbits = 16\n\
+                committee = 16\npanel = 0\nsuite = 'R8192'\nseal = 'X25519'\nmode = 'Masked'\ndropout = 0.1\n\
+                corrupt_permille = 50\nseed = 1\n";
+    let read = |bytes: &[u8]| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return false };
+        let Ok(config) = toml::from_str::<SimConfig>(text) else { return false };
+        let again = toml::to_string(&config).ok().and_then(|text| toml::from_str::<SimConfig>(&text).ok());
+        assert!(again == Some(config.clone()) || config.dropout.is_nan());
+        true
+    };
+    Target { cost: 10, bounded: false, ..target("config", vec![text.as_bytes().to_vec()], read) }
 }
 
 const SCHEMA: Schema = Schema { dim: 8, bits: 8, clip: 1.0, clip_l2: Some(2.0), weight_bound: 1000 };

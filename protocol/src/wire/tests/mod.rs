@@ -219,6 +219,16 @@ fn wire_1_an_announced_length_is_not_believed() {
     }
 }
 
+/// [DEAL-2]: the leaf of a sealed share, by hand.
+#[test]
+fn deal_2_a_leaf_binds_index_and_lengths() {
+    let share = Sealed { enc: vec![0xaa; 3], ct: vec![0xbb; 5] };
+    let data = [5, 0, 3, 0, 0xaa, 0xaa, 0xaa, 5, 0, 0, 0, 0xbb, 0xbb, 0xbb, 0xbb, 0xbb];
+    assert_eq!(share.leaf(5), quorate_crypto::merkle::leaf_hash(&data));
+    let shifted = Sealed { enc: vec![0xaa, 0xaa], ct: [&[0xaa][..], &[0xbb; 5]].concat() };
+    assert_ne!(share.leaf(5), shifted.leaf(5));
+}
+
 /// Limits are those of docs/WIRE.md, and nothing else is a type.
 #[test]
 fn wire_1_limits_and_types() {
@@ -241,7 +251,7 @@ fn wire_1_limits_and_types() {
     for (kind, bytes) in table {
         assert_eq!(limit(kind), Some(bytes));
     }
-    for kind in (20..=u8::MAX).chain([0]) {
+    for kind in (20..=u8::MAX).chain(0..7) {
         assert_eq!(limit(kind), None);
         assert_eq!(split(&frame_of(kind, &[])), Err(DecodeError::UnknownType(kind)));
     }
