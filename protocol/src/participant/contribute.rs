@@ -69,7 +69,9 @@ impl Participant {
     ) -> Result<usize, ContributeError> {
         let ready = match &self.stage {
             Stage::Ready(ready) => ready,
-            Stage::Contributed(_) => return Err(ApiMisuse::AlreadyContributed.into()),
+            Stage::Contributed(made) if !made.is_restored() => {
+                return Err(ApiMisuse::AlreadyContributed.into());
+            }
             _ => return Err(ApiMisuse::NoRound.into()),
         };
         let rng = &mut Fresh::from_rng(rng);
@@ -122,6 +124,11 @@ impl Participant {
 }
 
 impl Contributed {
+    /// Whether it was made before a restart: nothing of the round is known but the record.
+    pub(super) const fn is_restored(&self) -> bool {
+        self.accepted.is_none()
+    }
+
     fn is_own(&self, frame: &[u8], vector: &[u8], key: &PublicKey) -> bool {
         let Ok(message) = wire::decode::<Contribution>(frame) else { return false };
         let round = message.round();
