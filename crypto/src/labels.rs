@@ -94,6 +94,8 @@ labels! {
     TRANSCRIPT = "transcript";
     /// Hash of a deployment's name and coordinator key.
     DEPLOYMENT = "deployment";
+    /// Chained check value of a frame in a state file.
+    LOG_FRAME = "log-frame";
     /// Randomness of the simulator; no real secret is ever derived under it.
     SIMULATION = "simulation";
 }

@@ -137,6 +137,12 @@ impl Trust {
         }
     }
 
+    /// The deployment.
+    #[must_use]
+    pub const fn deployment(&self) -> &DeploymentId {
+        &self.deployment
+    }
+
     /// This party.
     #[must_use]
     pub const fn id(&self) -> &PartyId {

@@ -303,4 +303,7 @@ pub enum ApiMisuse {
     /// The spool gave back other bytes than were stored.
     #[error("the spooled vector is not the one that was folded")]
     WrongSpool,
+    /// The stored bytes are not those of the contribution on record.
+    #[error("the stored contribution is not the one on record")]
+    WrongContribution,
 }

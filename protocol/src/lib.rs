@@ -27,6 +27,7 @@ pub mod draw;
 pub mod epoch;
 pub mod error;
 pub mod id;
+pub mod log;
 pub mod manifest;
 pub mod member;
 pub mod outbox;

@@ -91,6 +91,28 @@ pub enum MemberRecord {
     Lock(LockRecord),
 }
 
+/// A record of a device: both its machines share one log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceRecord {
+    /// The participant's.
+    Participant(ParticipantRecord),
+    /// The member's.
+    Member(MemberRecord),
+}
+
+impl DeviceRecord {
+    /// The round it belongs to.
+    #[must_use]
+    pub const fn round(&self) -> u64 {
+        match self {
+            Self::Participant(ParticipantRecord::Manifest(record)) => record.round,
+            Self::Participant(ParticipantRecord::Contribution(record)) => record.round,
+            Self::Member(MemberRecord::RoundKey(record)) => record.round,
+            Self::Member(MemberRecord::Lock(record)) => record.round,
+        }
+    }
+}
+
 /// A record of the coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CoordinatorRecord {
@@ -120,4 +142,6 @@ into_record! {
     RoundRecord => CoordinatorRecord::Round,
     CloseRecord => CoordinatorRecord::Close,
     ResultRecord => CoordinatorRecord::Result,
+    ParticipantRecord => DeviceRecord::Participant,
+    MemberRecord => DeviceRecord::Member,
 }

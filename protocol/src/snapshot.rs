@@ -3,7 +3,7 @@
 //! A snapshot and the records after it are all a machine needs to come back. None holds a secret: the
 //! identity key is stored by whoever owns it, round keys and masks are never stored.
 
-use quorate_keys::DeploymentId;
+use quorate_keys::{DeploymentId, PartyId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DecodeError;
@@ -60,6 +60,22 @@ impl MemberSnapshot {
         let Self::V1 { head, acted, lock } = self;
         (*head, *acted, *lock)
     }
+}
+
+/// A device between rounds: whose it is, and both its machines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceSnapshot {
+    /// Version 1.
+    V1 {
+        /// Deployment.
+        deployment: DeploymentId,
+        /// The party.
+        party: PartyId,
+        /// Its participant.
+        participant: ParticipantSnapshot,
+        /// Its member.
+        member: MemberSnapshot,
+    },
 }
 
 /// A coordinator between rounds: who is registered and what has happened.

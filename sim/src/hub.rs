@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use quorate_crypto::kdf::Fresh;
 use quorate_protocol::coordinator::{ClosedSet, Coordinator, CoordinatorEvent, Opened};
 use quorate_protocol::error::{Abort, FaultKind};
 use quorate_protocol::id::Time;

@@ -108,7 +108,10 @@ impl Coordinator {
         let signature = statement.sign(&round.context(), &self.identity, ());
         let frame: Arc<[u8]> = wire::encode(round.number(), &Roster { members: entries, signature }).into();
         let roster = VerifiedRoster::assemble(session(&mh, &rh), members);
-        let to: Vec<u32> = roster.members().iter().map(|member| member.id.index).chain(waiting).collect();
+        let mut to: Vec<u32> = roster.members().iter().map(|member| member.id.index).collect();
+        // A member that contributes as well gets the one frame once: a second roster would be a fault.
+        let others: Vec<u32> = waiting.into_iter().filter(|index| !to.contains(index)).collect();
+        to.extend(others);
         self.out.send_to(to, Arc::clone(&frame));
         self.out.event(CoordinatorEvent::Convened { round: round.number() });
         round.stage = Stage::Collecting(Box::new(Collecting::masked(&round.accepted, roster, frame)));

@@ -15,6 +15,7 @@ use quorate_crypto::mask::{MaskError, MaskSecret};
 use quorate_crypto::merkle;
 use quorate_crypto::seal::{SealError, Sealer};
 use quorate_crypto::share::{DealError, Dealing, ShareContext};
+use quorate_crypto::sign::PublicKey;
 use rand_core::CryptoRng;
 use thiserror::Error;
 
@@ -68,7 +69,9 @@ impl Participant {
     ) -> Result<usize, ContributeError> {
         let ready = match &self.stage {
             Stage::Ready(ready) => ready,
-            Stage::Contributed(_) => return Err(ApiMisuse::AlreadyContributed.into()),
+            Stage::Contributed(made) if !made.is_restored() => {
+                return Err(ApiMisuse::AlreadyContributed.into());
+            }
             _ => return Err(ApiMisuse::NoRound.into()),
         };
         let rng = &mut Fresh::from_rng(rng);
@@ -95,17 +98,49 @@ impl Participant {
         let record =
             ContributionRecord { round: accepted.manifest.round, sid: header.sid, hdr: header.hdr() };
         let permit = self.out.persist(record);
-        let signature = header.sign(&accepted.context(), self.trust.identity(), permit);
+        let context = accepted.context();
+        let signature = header.sign(&context, self.trust.identity(), permit);
         let frame: Arc<[u8]> =
             wire::encode(accepted.manifest.round, &Contribution { header, signature, shares }).into();
         let vector: Arc<[u8]> = vector.into();
         self.out.upload(Arc::clone(&frame), Arc::clone(&vector));
         self.last = Some(record);
-        self.stage = Stage::Contributed(Box::new(Contributed {
-            accepted,
-            record,
-            bytes: Some(Bytes { frame, vector }),
-        }));
+        let (accepted, bytes) = (Some(accepted), Some(Bytes { frame, vector }));
+        self.stage = Stage::Contributed(Box::new(Contributed { context, accepted, record, bytes }));
+    }
+
+    /// After a restart: takes back the bytes of the contribution on record, so that
+    /// [`Participant::retry`] can send them again ([MASK-4]). Anything but those very bytes is refused: the
+    /// header's hash is the record's, and header, share root, vector hash and own signature fix every byte.
+    pub fn restore_contribution(&mut self, frame: Arc<[u8]>, vector: Arc<[u8]>) -> Result<(), ApiMisuse> {
+        let key = self.trust.identity().public().clone();
+        let Stage::Contributed(contributed) = &mut self.stage else { return Err(ApiMisuse::NoRound) };
+        if !contributed.is_own(&frame, &vector, &key) {
+            return Err(ApiMisuse::WrongContribution);
+        }
+        contributed.bytes = Some(Bytes { frame, vector });
+        Ok(())
+    }
+}
+
+impl Contributed {
+    /// Whether it was made before a restart: nothing of the round is known but the record.
+    pub(super) const fn is_restored(&self) -> bool {
+        self.accepted.is_none()
+    }
+
+    fn is_own(&self, frame: &[u8], vector: &[u8], key: &PublicKey) -> bool {
+        let Ok(message) = wire::decode::<Contribution>(frame) else { return false };
+        let round = message.round();
+        let Contribution { header, signature, shares } = message.into_body();
+        let leaves: Vec<Digest> = (1..).zip(&shares).map(|(index, sealed)| sealed.leaf(index)).collect();
+        // Suite `direct` has no vector, every other form has one.
+        let hash = if vector.is_empty() { digest(labels::DIRECT_VECTOR, &[]) } else { vector_digest(vector) };
+        round == self.record.round
+            && header.hdr() == self.record.hdr
+            && header.shares == merkle::root(&leaves)
+            && header.vector == hash
+            && header.verify(&self.context, key, &signature).is_ok()
     }
 }
 

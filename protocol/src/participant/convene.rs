@@ -14,7 +14,11 @@ impl Participant {
         rng: &mut R,
     ) -> Result<(), Fault> {
         let Stage::Training(accepted) = &self.stage else {
-            let second = matches!(self.stage, Stage::Ready(_) | Stage::Contributed(_));
+            let second = match &self.stage {
+                Stage::Ready(_) => true,
+                Stage::Contributed(made) => !made.is_restored(),
+                _ => false,
+            };
             let kind = if second { FaultKind::SecondRoster } else { FaultKind::OutOfTurn };
             return Err(Fault::coordinator(kind));
         };

@@ -28,7 +28,7 @@ pub use contribute::{ContributeError, share_info};
 
 use crate::announce::{Accepted, Equivocation, Membership, Trust};
 use crate::error::{ApiMisuse, DecodeError, Fault, FaultKind};
-use crate::id::PartyId;
+use crate::id::{Context, PartyId};
 use crate::outbox::{Outbox, Output};
 use crate::params::PlanCache;
 use crate::record::{ContributionRecord, ManifestRecord, ParticipantRecord};
@@ -80,7 +80,9 @@ struct Ready {
 
 /// The contribution of a round, kept for identical retries until it is acknowledged.
 struct Contributed {
-    accepted: Accepted,
+    context: Context,
+    /// What it was made for; gone after a restart.
+    accepted: Option<Accepted>,
     record: ContributionRecord,
     bytes: Option<Bytes>,
 }
@@ -120,7 +122,7 @@ impl Participant {
             Stage::Idle => None,
             Stage::Training(accepted) => Some(accepted),
             Stage::Ready(ready) => Some(&ready.accepted),
-            Stage::Contributed(contributed) => Some(&contributed.accepted),
+            Stage::Contributed(contributed) => contributed.accepted.as_ref(),
         }
     }
 
@@ -174,7 +176,7 @@ impl Participant {
     }
 
     /// Puts a stored participant back together: snapshot first, then every later record. It is silent in
-    /// the round it was in.
+    /// the round it was in, unless [`Participant::restore_contribution`] finds the bytes it had sent.
     #[must_use]
     pub fn restore(
         membership: Membership,
@@ -191,6 +193,12 @@ impl Participant {
                 ParticipantRecord::Manifest(record) => participant.trust.restore(head, *record),
                 ParticipantRecord::Contribution(record) => participant.last = Some(*record),
             }
+        }
+        let round = participant.trust.acted().round;
+        if let Some(record) = participant.last.filter(|record| record.round == round) {
+            let context = Context { deployment: **participant.trust.deployment(), round };
+            let contributed = Contributed { context, accepted: None, record, bytes: None };
+            participant.stage = Stage::Contributed(Box::new(contributed));
         }
         participant
     }

@@ -13,7 +13,7 @@ impl Participant {
         let Stage::Contributed(contributed) = &self.stage else {
             return Err(Fault::coordinator(FaultKind::OutOfTurn));
         };
-        let (context, record) = (contributed.accepted.context(), &contributed.record);
+        let (context, record) = (contributed.context, &contributed.record);
         let notice = notice.into_body();
         let set = notice.statement.set;
         if set.sid != record.sid {

@@ -104,6 +104,38 @@ fn snapshots_of_version_1_load() {
 }
 
 #[test]
+fn a_device_snapshot_of_version_1_loads() {
+    let key = SigningKey::from_bytes(&[1; 32]);
+    let deployment = DeploymentId::new("test", key.public());
+    let acted = ManifestRecord { round: 7, mh: digest(0x33) };
+    let snapshot = DeviceSnapshot::V1 {
+        deployment,
+        party: PartyId { index: 5, key_hash: digest(0x77) },
+        participant: ParticipantSnapshot::new(head(), acted, None),
+        member: MemberSnapshot::new(head(), acted, None),
+    };
+    let pieces = [
+        "00",                                                               // version 1
+        "ccfce801cf04d5b9a730b8ebc05ef96917f72eb49245879f630d9a2ffb7bc214", // deployment
+        "05",                                                               // index
+        d!(key),
+        "00", // participant, version 1
+        "ac02",
+        d!(root),
+        "07",
+        d!(mh),
+        "00",
+        "00", // member, version 1
+        "ac02",
+        d!(root),
+        "07",
+        d!(mh),
+        "00",
+    ];
+    frozen(&snapshot, &pieces);
+}
+
+#[test]
 fn a_coordinator_snapshot_of_version_1_loads() {
     let key = SigningKey::from_bytes(&[1; 32]);
     let deployment = DeploymentId::new("test", key.public());
@@ -140,6 +172,13 @@ fn records_of_version_1_load() {
     frozen(&MemberRecord::from(LockRecord { round, set: set() }), &["01", "07", d!(sid), d!(root), "c801"]);
 
     frozen(&CoordinatorRecord::from(RoundRecord { round, mh }), &["00", "07", d!(mh)]);
+    // A device's records: one byte more in front.
+    let manifest = ParticipantRecord::from(ManifestRecord { round, mh: digest(0x33) });
+    frozen(&DeviceRecord::from(manifest), &["00", "00", "07", d!(mh)]);
+    let lock = MemberRecord::from(LockRecord { round, set: set() });
+    frozen(&DeviceRecord::from(lock), &["01", "01", "07", d!(sid), d!(root), "c801"]);
+    assert_eq!(DeviceRecord::from(lock).round(), round);
+
     let close = CloseRecord { round, set: set() };
     frozen(&CoordinatorRecord::from(close), &["01", "07", d!(sid), d!(root), "c801"]);
     frozen(&CoordinatorRecord::from(ResultRecord { entry: entry() }), &["02", ENTRY]);

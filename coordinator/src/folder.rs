@@ -1,0 +1,89 @@
+//! Durable files in a folder that one process owns; its twin is `participant/src/folder.rs`.
+//!
+//! Whatever returns `Ok` is on disk: contents and names are synchronised, a replaced file is the old one or the
+//! new one at every moment.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+/// A folder, locked until this is dropped.
+pub(crate) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Opens and locks a folder; `None` if another process, or another part of this one, has it.
+    pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
+        let path = path.canonicalize()?;
+        let lock = File::options().create(true).write(true).truncate(false).open(path.join("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Self { path, _lock: lock })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// The same, making the folder first if it is not there.
+    pub(crate) fn create(path: &Path) -> io::Result<Option<Self>> {
+        fs::create_dir_all(path)?;
+        let folder = Self::open(path)?;
+        if let Some(parent) = folder.as_ref().and_then(|folder| folder.path.parent()) {
+            sync(parent)?;
+        }
+        Ok(folder)
+    }
+
+    /// The contents of a file; `None` if there is none.
+    pub(crate) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.path.join(name)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts a file in place of the one of that name, if any: all of it or none of it.
+    pub(crate) fn replace(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
+        let temporary = self.path.join(format!("{name}.tmp"));
+        let mut file = File::create(&temporary)?;
+        for part in parts {
+            file.write_all(part)?;
+        }
+        file.sync_all()?;
+        fs::rename(&temporary, self.path.join(name))?;
+        sync(&self.path)
+    }
+
+    /// Adds bytes to a file that is `length` bytes long. A file of another length has been meddled with.
+    pub(crate) fn append(&self, name: &str, length: usize, bytes: &[u8]) -> io::Result<()> {
+        // By name every time: a file that was removed meanwhile would take the bytes and lose them.
+        let mut file = File::options().append(true).open(self.path.join(name))?;
+        if file.metadata()?.len() != length as u64 {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        file.write_all(bytes)?;
+        file.sync_all()
+    }
+
+    /// Cuts a file off.
+    pub(crate) fn cut(&self, name: &str, length: usize) -> io::Result<()> {
+        let file = File::options().write(true).open(self.path.join(name))?;
+        file.set_len(length as u64)?;
+        file.sync_all()
+    }
+
+    /// Removes a file if it is there.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.path.join(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Makes names durable. Where a folder cannot be opened like a file, the system orders them itself.
+fn sync(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}

@@ -1,0 +1,177 @@
+//! What a coordinator must not forget: registry, transcript, the highest round number, the epoch.
+//!
+//! ```text
+//! lock     held while the coordinator runs
+//! ledger   snapshot and records (protocol::log); begun anew with every round and every enrolment
+//! epoch    evidence of the epoch in force
+//! ```
+
+use std::io;
+use std::path::Path;
+
+use quorate_protocol::epoch::EpochEvidence;
+use quorate_protocol::error::DecodeError;
+use quorate_protocol::log::{self, Contents, LogEnd, LogError};
+use quorate_protocol::record::CoordinatorRecord;
+use quorate_protocol::snapshot::{self, CoordinatorSnapshot};
+use thiserror::Error;
+
+use crate::folder::Folder;
+
+const LEDGER: &str = "ledger";
+const EPOCH: &str = "epoch";
+
+/// Why a coordinator's folder cannot be used, or not any longer.
+#[derive(Debug, Error)]
+pub enum LedgerError {
+    /// Reading or writing failed.
+    #[error("the coordinator's folder: {0}")]
+    Io(#[from] io::Error),
+    /// There is a coordinator already.
+    #[error("the folder already holds a coordinator: open it")]
+    Exists,
+    /// There is no coordinator. It is never made silently: it would have forgotten its rounds.
+    #[error("the folder holds no coordinator: create one")]
+    Missing,
+    /// Somebody else has the folder.
+    #[error("the folder is in use: a coordinator runs once")]
+    InUse,
+    /// The ledger does not read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// What was stored contradicts itself.
+    #[error("the stored coordinator does not load: {0}")]
+    Form(#[from] DecodeError),
+}
+
+/// The folder of one coordinator.
+pub(crate) struct Ledger {
+    folder: Folder,
+    end: LogEnd,
+}
+
+/// What a ledger says.
+pub(crate) struct Stored {
+    pub(crate) snapshot: CoordinatorSnapshot,
+    pub(crate) records: Vec<CoordinatorRecord>,
+    pub(crate) epoch: Option<EpochEvidence>,
+}
+
+impl Ledger {
+    /// Begins a new coordinator.
+    pub(crate) fn create(path: &Path, snapshot: &CoordinatorSnapshot) -> Result<Self, LedgerError> {
+        let folder = Folder::create(path)?.ok_or(LedgerError::InUse)?;
+        if folder.read(LEDGER)?.is_some() {
+            return Err(LedgerError::Exists);
+        }
+        let (bytes, end) = log::begin(snapshot);
+        folder.replace(LEDGER, &[&bytes])?;
+        Ok(Self { folder, end })
+    }
+
+    /// Opens a coordinator and cuts off what an interrupted write left.
+    pub(crate) fn open(path: &Path) -> Result<(Self, Stored), LedgerError> {
+        let folder = match Folder::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LedgerError::Missing),
+            folder => folder?.ok_or(LedgerError::InUse)?,
+        };
+        let bytes = folder.read(LEDGER)?.ok_or(LedgerError::Missing)?;
+        let Contents { snapshot, records, end, torn } = log::read(&bytes)?;
+        if torn > 0 {
+            folder.cut(LEDGER, end.length())?;
+        }
+        let epoch = folder.read(EPOCH)?.map(|bytes| snapshot::load(&bytes)).transpose()?;
+        Ok((Self { folder, end }, Stored { snapshot, records, epoch }))
+    }
+
+    /// Makes one record durable.
+    pub(crate) fn append(&mut self, record: &CoordinatorRecord) -> Result<(), LedgerError> {
+        let (frame, end) = self.end.append(record);
+        self.folder.append(LEDGER, self.end.length(), &frame)?;
+        self.end = end;
+        Ok(())
+    }
+
+    /// Begins the file anew: a snapshot that holds all that came before, and what comes first after it.
+    pub(crate) fn begin(
+        &mut self,
+        snapshot: &CoordinatorSnapshot,
+        record: Option<&CoordinatorRecord>,
+    ) -> Result<(), LedgerError> {
+        let (start, end) = log::begin(snapshot);
+        let (frame, end) = record.map_or((Vec::new(), end), |record| end.append(record));
+        self.folder.replace(LEDGER, &[&start, &frame])?;
+        self.end = end;
+        Ok(())
+    }
+
+    /// Keeps the epoch's evidence for the next start.
+    pub(crate) fn keep_epoch(&self, evidence: &EpochEvidence) -> Result<(), LedgerError> {
+        Ok(self.folder.replace(EPOCH, &[&snapshot::store(evidence)])?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use quorate_crypto::hash::Digest;
+    use quorate_crypto::sign::SigningKey;
+    use quorate_keys::{DeploymentId, Registry};
+    use quorate_protocol::coordinator::Coordinator;
+    use quorate_protocol::record::RoundRecord;
+
+    use super::*;
+
+    fn snapshot() -> CoordinatorSnapshot {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let registry = Registry::new(DeploymentId::new("test", key.public()));
+        Coordinator::new(key, registry).snapshot()
+    }
+
+    fn record(round: u64) -> CoordinatorRecord {
+        RoundRecord { round, mh: Digest::ZERO }.into()
+    }
+
+    // RT-11: torn at every byte, the last record is gone and the next one goes where it was.
+    #[test]
+    fn a_torn_record_is_cut_off_and_written_again() {
+        let at = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::create(at.path(), &snapshot()).unwrap();
+        ledger.begin(&snapshot(), Some(&record(1))).unwrap();
+        let before = fs::read(at.path().join(LEDGER)).unwrap();
+        ledger.append(&record(2)).unwrap();
+        drop(ledger);
+        let after = fs::read(at.path().join(LEDGER)).unwrap();
+        for length in before.len()..after.len() {
+            fs::write(at.path().join(LEDGER), &after[..length]).unwrap();
+            let (mut ledger, stored) = Ledger::open(at.path()).unwrap();
+            assert_eq!((stored.snapshot, stored.records), (snapshot(), vec![record(1)]));
+            ledger.append(&record(2)).unwrap();
+            assert_eq!(fs::read(at.path().join(LEDGER)).unwrap(), after);
+        }
+        let mut bad = after.clone();
+        bad[before.len() - 1] ^= 1;
+        fs::write(at.path().join(LEDGER), &bad).unwrap();
+        assert!(matches!(Ledger::open(at.path()), Err(LedgerError::Log(LogError::Damaged { .. }))));
+    }
+
+    #[test]
+    fn a_coordinator_runs_once_and_is_never_made_twice() {
+        let at = tempfile::tempdir().unwrap();
+        assert!(matches!(Ledger::open(at.path()), Err(LedgerError::Missing)));
+        let ledger = Ledger::create(at.path(), &snapshot()).unwrap();
+        assert!(matches!(Ledger::open(at.path()), Err(LedgerError::InUse)));
+        drop(ledger);
+        assert!(matches!(Ledger::create(at.path(), &snapshot()), Err(LedgerError::Exists)));
+        assert!(Ledger::open(at.path()).is_ok());
+    }
+
+    #[test]
+    fn a_ledger_that_was_removed_takes_no_record() {
+        let at = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::create(at.path(), &snapshot()).unwrap();
+        fs::remove_file(at.path().join(LEDGER)).unwrap();
+        assert!(matches!(ledger.append(&record(1)), Err(LedgerError::Io(_))));
+    }
+}

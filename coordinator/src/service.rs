@@ -1,0 +1,307 @@
+//! The coordinator as a service: machine, ledger and spool, one call at a time.
+//!
+//! Every call performs the machine's outputs in order before it returns; an [`Action`] is queued only when every
+//! record before it is durable. If one cannot be made durable the machine is dropped and nothing more is sent. A
+//! spool that fails costs the round, not the service.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use getrandom::SysRng;
+use quorate_crypto::sign::SigningKey;
+use quorate_keys::Registry;
+use quorate_protocol::coordinator::{Coordinator, CoordinatorEvent, RoundConfig, StartError};
+use quorate_protocol::epoch::EpochEvidence;
+use quorate_protocol::error::{ApiMisuse, Fault, FaultKind};
+use quorate_protocol::id::Time;
+use quorate_protocol::outbox::Output;
+use quorate_protocol::params::PlanCache;
+use quorate_protocol::record::CoordinatorRecord;
+use rand_core::UnwrapErr;
+use thiserror::Error;
+
+use crate::ledger::{Ledger, LedgerError, Stored};
+use crate::spool::Spool;
+
+/// Something for the caller to do or know.
+#[derive(Debug)]
+pub enum Action {
+    /// Send this frame to these parties.
+    Send {
+        /// Registry indices.
+        to: Vec<u32>,
+        /// The frame.
+        frame: Arc<[u8]>,
+    },
+    /// Call [`Service::wake`] at this time, or later.
+    WakeAt(Time),
+    /// What happened. Vectors are kept and given back by the service itself.
+    Event(CoordinatorEvent),
+}
+
+/// Why a call did nothing, or was the last.
+#[derive(Debug, Error)]
+pub enum ServiceError {
+    /// Nothing can be made durable any more: the service has stopped for good.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The service stopped at an earlier [`ServiceError::Ledger`].
+    #[error("the service has stopped: its state could not be made durable")]
+    Stopped,
+    /// A contribution could not be kept or given back: the round is cancelled.
+    #[error("the spool: {0}")]
+    Spool(io::Error),
+    /// A frame broke a rule. Nothing has changed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// Not the time for it. Nothing has changed.
+    #[error(transparent)]
+    Misuse(#[from] ApiMisuse),
+    /// The round was not started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The epoch's evidence does not check.
+    #[error("the epoch: {0}")]
+    Epoch(FaultKind),
+}
+
+/// A coordinator. Dropping it is as good as a crash: the round under way is lost, nothing else.
+pub struct Service {
+    running: Option<Running>,
+    actions: VecDeque<Action>,
+}
+
+struct Running {
+    coordinator: Coordinator,
+    ledger: Ledger,
+    spool: Spool,
+}
+
+/// A call's surroundings: the time, and the contribution it brought.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    now: Time,
+    contribution: Option<(&'a [u8], &'a [u8])>,
+}
+
+impl Service {
+    /// A new coordinator in a folder of its own, made if it is not there.
+    ///
+    /// # Errors
+    /// [`ServiceError::Ledger`], among others if the folder holds a coordinator already; [`ServiceError::Spool`].
+    pub fn create(identity: SigningKey, registry: Registry, folder: &Path) -> Result<Self, ServiceError> {
+        let coordinator = Coordinator::new(identity, registry);
+        let ledger = Ledger::create(folder, &coordinator.snapshot())?;
+        let spool = Spool::open(&folder.join("spool")).map_err(ServiceError::Spool)?;
+        Ok(Self { running: Some(Running { coordinator, ledger, spool }), actions: VecDeque::new() })
+    }
+
+    /// A coordinator as it was when it ended, however that was. A round it was in is aborted, in the transcript
+    /// too, and its number is used up.
+    ///
+    /// # Errors
+    /// As [`Service::create`]; [`ServiceError::Epoch`] if the stored epoch is another coordinator's.
+    pub fn open(identity: SigningKey, folder: &Path) -> Result<Self, ServiceError> {
+        let (ledger, Stored { snapshot, records, epoch }) = Ledger::open(folder)?;
+        let mut coordinator =
+            Coordinator::restore(identity, &snapshot, &records).map_err(LedgerError::Form)?;
+        if let Some(evidence) = epoch {
+            coordinator.install_epoch(evidence).map_err(ServiceError::Epoch)?;
+        }
+        let spool = Spool::open(&folder.join("spool")).map_err(ServiceError::Spool)?;
+        let running = Some(Running { coordinator, ledger, spool });
+        let mut service = Self { running, actions: VecDeque::new() };
+        service.run(Call::at(Time(0)), |_| Ok(()))?;
+        Ok(service)
+    }
+
+    /// The machine, to look at: registry, transcript, epoch, notices. `None` once the service has stopped.
+    #[must_use]
+    pub fn coordinator(&self) -> Option<&Coordinator> {
+        self.running.as_ref().map(|running| &running.coordinator)
+    }
+
+    /// The next thing to do; `None` for now, or for good if the service has stopped.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Takes the evidence of a complete ceremony into force, durably ([EPOCH-1]).
+    ///
+    /// # Errors
+    /// [`ServiceError::Epoch`]; [`ServiceError::Misuse`] during a round; [`ServiceError::Ledger`] and
+    /// [`ServiceError::Stopped`], here as in all calls below.
+    pub fn install_epoch(&mut self, evidence: EpochEvidence) -> Result<(), ServiceError> {
+        self.between_rounds(|running| {
+            running.coordinator.install_epoch(evidence.clone()).map_err(ServiceError::Epoch)?;
+            Ok(running.ledger.keep_epoch(&evidence)?)
+        })
+    }
+
+    /// Changes the registry between rounds, durably: enrolment. Tell a party its place only after this.
+    ///
+    /// # Errors
+    /// [`ServiceError::Misuse`] during a round.
+    pub fn change_registry<T>(&mut self, change: impl FnOnce(&mut Registry) -> T) -> Result<T, ServiceError> {
+        self.between_rounds(|running| {
+            let done = change(running.coordinator.registry_mut());
+            running.ledger.begin(&running.coordinator.snapshot(), None)?;
+            Ok(done)
+        })
+    }
+
+    /// Starts the next round; gives its number.
+    ///
+    /// # Errors
+    /// [`ServiceError::Start`].
+    pub fn start_round(
+        &mut self,
+        now: Time,
+        config: &RoundConfig,
+        plans: &PlanCache,
+    ) -> Result<u64, ServiceError> {
+        self.run(Call::at(now), |running| Ok(running.coordinator.start_round(now, config, plans)?))
+    }
+
+    /// Takes one control frame from a party the transport has authenticated as `from`.
+    ///
+    /// # Errors
+    /// [`ServiceError::Fault`] if it breaks a rule.
+    pub fn handle(&mut self, now: Time, from: u32, frame: &[u8]) -> Result<(), ServiceError> {
+        self.run(Call::at(now), |running| Ok(running.coordinator.handle(now, from, frame, &mut os())?))
+    }
+
+    /// Takes one complete contribution. `Ok` is the receipt: it is folded and durable.
+    ///
+    /// # Errors
+    /// [`ServiceError::Fault`] if it breaks a rule, [`ServiceError::Spool`] if it cannot be kept.
+    pub fn handle_contribution(
+        &mut self,
+        now: Time,
+        frame: &[u8],
+        vector: &[u8],
+    ) -> Result<(), ServiceError> {
+        let call = Call { now, contribution: Some((frame, vector)) };
+        self.run(call, |running| {
+            Ok(running.coordinator.handle_contribution(now, frame, vector, &mut os())?)
+        })
+    }
+
+    /// Lets time pass: deadlines fire here.
+    ///
+    /// # Errors
+    /// See [`Service::install_epoch`].
+    pub fn wake(&mut self, now: Time) -> Result<(), ServiceError> {
+        self.run(Call::at(now), |running| {
+            running.coordinator.wake(now, &mut os());
+            Ok(())
+        })
+    }
+
+    /// Ends the round under way, if there is one.
+    ///
+    /// # Errors
+    /// See [`Service::install_epoch`].
+    pub fn cancel(&mut self, now: Time) -> Result<(), ServiceError> {
+        self.run(Call::at(now), |running| {
+            running.coordinator.cancel();
+            Ok(())
+        })
+    }
+
+    fn between_rounds<T>(
+        &mut self,
+        call: impl FnOnce(&mut Running) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
+        self.run(Call::at(Time(0)), |running| {
+            if running.coordinator.is_busy() {
+                return Err(ApiMisuse::RoundRunning.into());
+            }
+            call(running)
+        })
+    }
+
+    /// One call into the machine, then all its outputs. The first failure to write the ledger is the end.
+    fn run<T>(
+        &mut self,
+        surroundings: Call<'_>,
+        call: impl FnOnce(&mut Running) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
+        let running = self.running.as_mut().ok_or(ServiceError::Stopped)?;
+        let outcome = match call(running) {
+            // What could not be written has no outputs that may be performed.
+            Err(ServiceError::Ledger(error)) => Err(ServiceError::Ledger(error)),
+            result => running.perform(surroundings, &mut self.actions).and(result),
+        };
+        if matches!(outcome, Err(ServiceError::Ledger(_))) {
+            self.running = None;
+            self.actions.clear();
+        }
+        outcome
+    }
+}
+
+impl<'a> Call<'a> {
+    const fn at(now: Time) -> Self {
+        Self { now, contribution: None }
+    }
+}
+
+impl Running {
+    /// All outputs in order. A spool error cancels the round and is told once everything is performed.
+    fn perform(&mut self, call: Call<'_>, actions: &mut VecDeque<Action>) -> Result<(), ServiceError> {
+        let mut failed = None;
+        while let Some(output) = self.coordinator.poll_output() {
+            match output {
+                Output::Persist(record) => self.persist(&record)?,
+                Output::Send { to, frame } => actions.push_back(Action::Send { to, frame }),
+                Output::WakeAt(time) => actions.push_back(Action::WakeAt(time)),
+                Output::Event(event) => {
+                    if let Err(error) = self.serve(&event, call) {
+                        failed.get_or_insert(error);
+                        self.coordinator.cancel();
+                    }
+                    let own =
+                        matches!(event, CoordinatorEvent::Withdraw { .. } | CoordinatorEvent::Settled { .. });
+                    actions.extend((!own).then_some(Action::Event(event)));
+                }
+                Output::Upload { .. } => {}
+            }
+        }
+        failed.map_or(Ok(()), |error| Err(ServiceError::Spool(error)))
+    }
+
+    /// The ledger begins anew with every round: all earlier rounds are in the snapshot.
+    fn persist(&mut self, record: &CoordinatorRecord) -> Result<(), LedgerError> {
+        match record {
+            CoordinatorRecord::Round(_) => self.ledger.begin(&self.coordinator.snapshot(), Some(record)),
+            CoordinatorRecord::Close(_) | CoordinatorRecord::Result(_) => self.ledger.append(record),
+        }
+    }
+
+    /// What concerns the spool.
+    fn serve(&mut self, event: &CoordinatorEvent, call: Call<'_>) -> io::Result<()> {
+        match event {
+            CoordinatorEvent::Accepted { sender } => match call.contribution {
+                Some((frame, vector)) => self.spool.store(*sender, frame, vector),
+                None => Ok(()),
+            },
+            CoordinatorEvent::Withdraw { sender } if self.coordinator.is_busy() => {
+                let (_, vector) = self.spool.load(*sender)?;
+                let withdrawn = self.coordinator.withdraw(call.now, *sender, &vector, &mut os());
+                withdrawn.map_err(|_| io::ErrorKind::InvalidData.into())
+            }
+            // A file that cannot be removed now is removed when the round ends, or at the next start.
+            CoordinatorEvent::Settled { sender } => self.spool.release(*sender).or(Ok(())),
+            CoordinatorEvent::Opened(_) | CoordinatorEvent::Aborted { .. } => self.spool.clear().or(Ok(())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Randomness of the operating system; the only one here. Without it the process ends.
+const fn os() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}

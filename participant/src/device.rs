@@ -1,0 +1,388 @@
+//! A device: the participant's and the member's machine, their records, and what the caller has to do.
+//!
+//! ```text
+//! poll ─▶ Send │ handle(Announce) ─▶ Train │ trained ─▶ Send … Ready │ contribute ─▶ Upload
+//!        acknowledged │ handle(Result) ─▶ Counted, LeftOut          │ after a crash: open, retry ─▶ Upload
+//! ```
+//!
+//! Every call performs the machines' outputs in order before it returns; an [`Action`] is queued only when every
+//! record before it is durable. If one cannot be made durable the machines are dropped, their secrets wiped, and
+//! nothing more is ever sent.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+use getrandom::SysRng;
+use quorate_keys::{DeploymentId, PartyId};
+use quorate_protocol::announce::{Accepted, Equivocation, Membership};
+use quorate_protocol::error::{ApiMisuse, Fault, FaultKind};
+use quorate_protocol::id::Time;
+use quorate_protocol::member::{Member, MemberEvent};
+use quorate_protocol::outbox::Output;
+use quorate_protocol::params::PlanCache;
+use quorate_protocol::participant::{ContributeError, Participant, ParticipantEvent};
+use quorate_protocol::record::{DeviceRecord, MemberRecord, ParticipantRecord};
+use quorate_protocol::snapshot::DeviceSnapshot;
+use quorate_protocol::wire::{self, Message as _};
+use rand_core::UnwrapErr;
+use thiserror::Error;
+
+use crate::store::{Store, StoreError};
+
+/// Something for the caller to do or know.
+#[derive(Debug)]
+pub enum Action {
+    /// Send this frame to the coordinator.
+    Send {
+        /// The frame.
+        frame: Arc<[u8]>,
+    },
+    /// Upload the contribution; then call [`Device::acknowledged`], or [`Device::retry`].
+    Upload {
+        /// Control frame.
+        frame: Arc<[u8]>,
+        /// Vector.
+        vector: Arc<[u8]>,
+    },
+    /// Call [`Device::wake`] at this time, or later.
+    WakeAt(Time),
+    /// Train on the model of [`Device::current`]; then call [`Device::trained`].
+    Train {
+        /// The round.
+        round: u64,
+    },
+    /// Call [`Device::contribute`].
+    Ready {
+        /// The round.
+        round: u64,
+    },
+    /// The round was opened with this contribution in it.
+    Counted {
+        /// The round.
+        round: u64,
+    },
+    /// The round was opened without this contribution.
+    LeftOut {
+        /// The round.
+        round: u64,
+    },
+    /// The coordinator signed two manifests for one round.
+    Equivocation(Box<Equivocation>),
+    /// What the device does as committee member.
+    Member(MemberEvent),
+}
+
+/// Why a call did nothing, or was the last.
+#[derive(Debug, Error)]
+pub enum DeviceError {
+    /// Nothing can be made durable any more: the device has stopped for good.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The device stopped at an earlier [`DeviceError::Store`].
+    #[error("the device has stopped: its state could not be made durable")]
+    Stopped,
+    /// A frame broke a rule. Nothing has changed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// Not the time for it. Nothing has changed.
+    #[error(transparent)]
+    Misuse(#[from] ApiMisuse),
+    /// No contribution was made.
+    #[error(transparent)]
+    Contribute(#[from] ContributeError),
+}
+
+/// A device. Dropping it is as good as a crash: nothing has to be said or saved.
+pub struct Device {
+    id: PartyId,
+    running: Option<Running>,
+    actions: VecDeque<Action>,
+}
+
+/// What is gone once a record could not be made durable.
+struct Running {
+    deployment: DeploymentId,
+    participant: Participant,
+    member: Member,
+    store: Store,
+    /// The round whose training is done.
+    trained: Option<u64>,
+    /// The round whose roster came while training was not done.
+    early: Option<u64>,
+}
+
+impl Device {
+    /// A new device in a folder of its own, made if it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError`], among others if the folder holds a device already.
+    pub fn create(membership: Membership, plans: Arc<PlanCache>, folder: &Path) -> Result<Self, StoreError> {
+        let (deployment, id) = (membership.deployment, membership.id);
+        let participant = Participant::new(twin(&membership), Arc::clone(&plans));
+        let member = Member::new(membership, plans);
+        let store = Store::create(folder, &snapshot(deployment, &participant, &member))?;
+        Ok(Self::of(Running { deployment, participant, member, store, trained: None, early: None }, id))
+    }
+
+    /// A device as it was when it ended, however that was. In the round it was in it is silent as member
+    /// ([OPEN-3]); as participant it can only [`Device::retry`] what it had already sent ([MASK-4]).
+    ///
+    /// # Errors
+    /// [`StoreError`]: no device, another party's, in use, damaged.
+    pub fn open(membership: Membership, plans: Arc<PlanCache>, folder: &Path) -> Result<Self, StoreError> {
+        let (deployment, id) = (membership.deployment, membership.id);
+        let (store, stored) = Store::open(folder)?;
+        let DeviceSnapshot::V1 { deployment: known, party, participant: first, member: second } = stored;
+        if (known, party) != (deployment, id) {
+            return Err(StoreError::Foreign);
+        }
+        let (mut own, mut others): (Vec<ParticipantRecord>, Vec<MemberRecord>) = (Vec::new(), Vec::new());
+        for record in store.records() {
+            match record {
+                DeviceRecord::Participant(record) => own.push(*record),
+                DeviceRecord::Member(record) => others.push(*record),
+            }
+        }
+        let participant = Participant::restore(twin(&membership), Arc::clone(&plans), &first, &own);
+        let member = Member::restore(membership, plans, &second, &others);
+        let mut running = Running { deployment, participant, member, store, trained: None, early: None };
+        running.restore_contribution()?;
+        Ok(Self::of(running, id))
+    }
+
+    const fn of(running: Running, id: PartyId) -> Self {
+        Self { id, running: Some(running), actions: VecDeque::new() }
+    }
+
+    /// This party.
+    #[must_use]
+    pub const fn id(&self) -> &PartyId {
+        &self.id
+    }
+
+    /// The manifest acted on, while it is: model hash, schema, deadlines.
+    #[must_use]
+    pub fn current(&self) -> Option<&Accepted> {
+        self.running.as_ref()?.participant.current()
+    }
+
+    /// The next thing to do; `None` for now, or for good if the device has stopped.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Asks the coordinator whether there is a round.
+    ///
+    /// # Errors
+    /// [`DeviceError::Store`], [`DeviceError::Stopped`]; so for all calls below.
+    pub fn poll(&mut self) -> Result<(), DeviceError> {
+        self.run(|running| {
+            running.participant.poll_round();
+            Ok(())
+        })
+    }
+
+    /// Takes one frame from the coordinator.
+    ///
+    /// # Errors
+    /// [`DeviceError::Fault`] if it breaks a rule.
+    pub fn handle(&mut self, now: Time, frame: &[u8]) -> Result<(), DeviceError> {
+        self.run(|running| Ok(running.deliver(now, frame)?))
+    }
+
+    /// Lets time pass: a round key past its life is wiped.
+    ///
+    /// # Errors
+    /// See [`Device::poll`].
+    pub fn wake(&mut self, now: Time) -> Result<(), DeviceError> {
+        self.run(|running| {
+            running.member.wake(now);
+            Ok(())
+        })
+    }
+
+    /// Checks the model that was downloaded against the manifest ([MASK-2]).
+    ///
+    /// # Errors
+    /// [`DeviceError::Fault`] if it is another one.
+    pub fn check_model(&self, model: &[u8]) -> Result<(), DeviceError> {
+        Ok(self.running.as_ref().ok_or(DeviceError::Stopped)?.participant.check_model(model)?)
+    }
+
+    /// Training is done: [`Action::Ready`] follows when the roster is there.
+    ///
+    /// # Errors
+    /// [`DeviceError::Misuse`] if there is no round to train for.
+    pub fn trained(&mut self) -> Result<(), DeviceError> {
+        let early = self.run(|running| {
+            let round = running.participant.current().map(|accepted| accepted.manifest.round);
+            let early = running.early.take().filter(|early| Some(*early) == round);
+            if early.is_none() {
+                running.participant.trained()?;
+            }
+            running.trained = round;
+            Ok(early)
+        })?;
+        self.actions.extend(early.map(|round| Action::Ready { round }));
+        Ok(())
+    }
+
+    /// Makes the one contribution of the round; gives the number of clipped coordinates.
+    ///
+    /// # Errors
+    /// [`DeviceError::Contribute`]; nothing has left then, and another try may follow.
+    pub fn contribute(&mut self, update: &[f32], weight: u64) -> Result<usize, DeviceError> {
+        self.run(|running| Ok(running.participant.contribute(update, weight, &mut os())?))
+    }
+
+    /// Uploads the identical bytes of this round's contribution again, also after a restart ([MASK-4]).
+    ///
+    /// # Errors
+    /// [`DeviceError::Misuse`] if there are none.
+    pub fn retry(&mut self) -> Result<(), DeviceError> {
+        self.run(|running| Ok(running.participant.retry()?))
+    }
+
+    /// The coordinator has the contribution: its bytes are removed.
+    ///
+    /// # Errors
+    /// See [`Device::poll`].
+    pub fn acknowledged(&mut self) -> Result<(), DeviceError> {
+        self.run(|running| {
+            running.participant.acknowledged();
+            Ok(running.store.forget()?)
+        })
+    }
+
+    /// One call into the machines, then all their outputs. The first failure to write is the end.
+    fn run<T>(
+        &mut self,
+        call: impl FnOnce(&mut Running) -> Result<T, DeviceError>,
+    ) -> Result<T, DeviceError> {
+        let running = self.running.as_mut().ok_or(DeviceError::Stopped)?;
+        let outcome = match call(running) {
+            // What could not be written has no outputs that may be performed.
+            Err(DeviceError::Store(error)) => Err(DeviceError::Store(error)),
+            result => running.perform(&mut self.actions).map_err(DeviceError::Store).and(result),
+        };
+        if matches!(outcome, Err(DeviceError::Store(_))) {
+            self.running = None;
+            self.actions.clear();
+        }
+        outcome
+    }
+}
+
+impl Running {
+    /// Both machines see announcements and rosters before either's outputs are performed: the snapshot with which
+    /// a round begins holds the registry head of both ([REG-3]).
+    fn deliver(&mut self, now: Time, frame: &[u8]) -> Result<(), Fault> {
+        let decoded = |error| Fault::deliverer(FaultKind::Decode(error));
+        let (kind, ..) = wire::split(frame).map_err(decoded)?;
+        match kind {
+            wire::Announce::TYPE | wire::Roster::TYPE => {
+                let first = self.participant.handle(frame, &mut os());
+                either(first, self.member.handle(now, frame, &mut os()))
+            }
+            wire::ResultNotice::TYPE => self.participant.handle(frame, &mut os()),
+            _ => self.member.handle(now, frame, &mut os()),
+        }
+    }
+
+    fn perform(&mut self, actions: &mut VecDeque<Action>) -> Result<(), StoreError> {
+        while let Some(output) = self.participant.poll_output() {
+            match output {
+                Output::Persist(record) => self.persist(record.into())?,
+                Output::Upload { frame, vector } => {
+                    self.store.keep(&frame, &vector)?;
+                    actions.push_back(Action::Upload { frame, vector });
+                }
+                Output::Send { frame, .. } => actions.push_back(Action::Send { frame }),
+                Output::WakeAt(time) => actions.push_back(Action::WakeAt(time)),
+                Output::Event(event) => actions.extend(self.told(event)),
+            }
+        }
+        while let Some(output) = self.member.poll_output() {
+            match output {
+                Output::Persist(record) => self.persist(record.into())?,
+                Output::Upload { frame, .. } | Output::Send { frame, .. } => {
+                    actions.push_back(Action::Send { frame });
+                }
+                Output::WakeAt(time) => actions.push_back(Action::WakeAt(time)),
+                Output::Event(MemberEvent::Equivocation(evidence)) => {
+                    actions.push_back(Action::Equivocation(evidence));
+                }
+                Output::Event(event) => actions.push_back(Action::Member(event)),
+            }
+        }
+        Ok(())
+    }
+
+    fn persist(&mut self, record: DeviceRecord) -> Result<(), StoreError> {
+        let Self { deployment, participant, member, store, .. } = self;
+        store.persist(record, || snapshot(*deployment, participant, member))
+    }
+
+    fn told(&mut self, event: ParticipantEvent) -> Option<Action> {
+        Some(match event {
+            ParticipantEvent::Train { round } => {
+                (self.trained, self.early) = (None, None);
+                Action::Train { round }
+            }
+            // Members get the roster unasked, perhaps while they train.
+            ParticipantEvent::Ready { round } if self.trained != Some(round) => {
+                self.early = Some(round);
+                return None;
+            }
+            ParticipantEvent::Ready { round } => Action::Ready { round },
+            ParticipantEvent::Counted { round } => Action::Counted { round },
+            ParticipantEvent::LeftOut { round } => Action::LeftOut { round },
+            ParticipantEvent::Equivocation(evidence) => Action::Equivocation(evidence),
+        })
+    }
+
+    /// Takes the bytes kept back in if they are those on record; removes them if not.
+    fn restore_contribution(&mut self) -> Result<(), StoreError> {
+        let kept = self.store.kept()?;
+        match kept.map(|(frame, vector)| self.participant.restore_contribution(frame, vector)) {
+            Some(Ok(())) => self.store.confirm(),
+            _ => self.store.forget()?,
+        }
+        Ok(())
+    }
+}
+
+/// Randomness of the operating system; the only one here. Without it the process ends.
+const fn os() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}
+
+/// A frame for both machines is fine if one takes it and the other has merely no use for it.
+fn either(first: Result<(), Fault>, second: Result<(), Fault>) -> Result<(), Fault> {
+    let idle = |result: &Result<(), Fault>| matches!(result, Err(fault) if matches!(fault.kind, FaultKind::OutOfTurn | FaultKind::SecondRoster));
+    if idle(&first) {
+        second
+    } else if idle(&second) {
+        first
+    } else {
+        first.and(second)
+    }
+}
+
+fn snapshot(deployment: DeploymentId, participant: &Participant, member: &Member) -> DeviceSnapshot {
+    let party = *participant.id();
+    DeviceSnapshot::V1 { deployment, party, participant: participant.snapshot(), member: member.snapshot() }
+}
+
+/// The same party again, for its other machine.
+fn twin(membership: &Membership) -> Membership {
+    Membership {
+        deployment: membership.deployment,
+        coordinator: membership.coordinator.clone(),
+        id: membership.id,
+        identity: Arc::clone(&membership.identity),
+        policy: membership.policy.clone(),
+        head: membership.head,
+    }
+}
