@@ -156,6 +156,13 @@ fn rt_25_a_vector_that_is_not_the_headers_is_refused() {
         let delivery = Delivery { at: run.now, from: Peer::Participant(0), to: Peer::Coordinator, payload };
         assert_eq!(run.deliver(delivery).unwrap_err().kind, FaultKind::WrongVector);
     }
+    // The whole contribution under a signature that is another's.
+    let mut forged: Contribution = honest.parse().unwrap();
+    forged.signature = quorate_tests::forge::sign(&forged.header, &scene.context, &deployment.keys[1]);
+    let payload =
+        Payload::Contribution(quorate_protocol::wire::encode(1, &forged).into(), Arc::clone(vector));
+    let delivery = Delivery { at: run.now, from: Peer::Participant(0), to: Peer::Coordinator, payload };
+    assert_eq!(run.deliver(delivery).unwrap_err().kind, FaultKind::BadSignature);
     let delivery =
         Delivery { at: run.now, from: Peer::Participant(0), to: Peer::Coordinator, payload: honest };
     assert_eq!(run.deliver(delivery), Ok(()));
@@ -163,11 +170,30 @@ fn rt_25_a_vector_that_is_not_the_headers_is_refused() {
     assert_eq!(run.ending().opened().included.len(), 5);
 }
 
+/// [FOLD-1], [DIRECT-1]: suite `direct` has no vector; one that comes all the same is not taken.
+#[test]
+fn rt_25_direct_takes_no_vector() {
+    let deployment = Deployment::build(Options::sized(5, 4).suite(quorate_crypto::ring::Suite::Direct), 53);
+    let mut run = Run::new(&deployment);
+    let sent = std::rc::Rc::new(std::cell::Cell::new(0));
+    let count = std::rc::Rc::clone(&sent);
+    run.hook(move |delivery| {
+        let Payload::Contribution(frame, _) = &delivery.payload else { return vec![delivery] };
+        count.set(count.get() + 1);
+        let payload = Payload::Contribution(Arc::clone(frame), vec![0; 8].into());
+        vec![Delivery { payload, ..delivery.clone() }, delivery]
+    });
+    let opened = run.play().opened();
+    assert_eq!((opened.included.len(), sent.get(), run.faults.len()), (5, 5, 5));
+    assert!(run.faults.iter().all(|(_, fault)| fault.kind == FaultKind::WrongVector));
+}
+
 /// RT-26 [LATE-1]: at the deadline, after Close, after the result: refused, and its shares are never relayed.
 #[test]
 fn rt_26_late_updates_are_refused_and_never_relayed() {
     let deployment = deployment();
-    for stage in 0..3 {
+    let deaf = deployment.member_indices()[0];
+    for stage in 0..4 {
         let mut run = Run::new(&deployment);
         let (sender, receiver) = std::sync::mpsc::channel();
         run.hook(move |delivery| {
@@ -175,11 +201,15 @@ fn rt_26_late_updates_are_refused_and_never_relayed() {
                 sender.send(delivery).unwrap();
                 return Vec::new();
             }
+            // In the last case the others' check values are waited for until the Check deadline.
+            if stage == 3 && delivery.to == Peer::Member(deaf) && delivery.is::<Relay>() {
+                return Vec::new();
+            }
             vec![delivery]
         });
         run.start();
         match stage {
-            0 => run.settle_until(|run| run.now.0 >= 5_000),
+            0 | 3 => run.settle_until(|run| run.now.0 >= 5_000),
             1 => run.settle_until(|run| !run.sent::<Close>().is_empty()),
             _ => run.settle(),
         }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use quorate_crypto::hash::Digest;
+use quorate_crypto::hash::{Digest, FieldHasher};
+use quorate_crypto::labels;
 use quorate_crypto::seal::{RoundSecret, SealSuite};
 use quorate_crypto::sign::{PublicKey, SignatureError, SigningKey};
 use quorate_keys::{AuditError, EnrolError, EnrolmentRequest, Head, PartyId, Registry, TokenBook};
 use quorate_protocol::draw::Role;
-use quorate_protocol::epoch::{CeremonyParty, CommitteeSource, EpochEvidence, EpochRecord};
+use quorate_protocol::epoch::{CeremonyParty, CommitteeSource, EpochEvidence, EpochRecord, Reveal};
 use quorate_protocol::error::{FaultKind, PolicyBreach};
 use quorate_protocol::manifest::Manifest;
 use quorate_protocol::member::Member;
@@ -225,6 +226,31 @@ fn rt_61_the_seed_is_not_for_the_coordinator_to_choose() {
         assert_eq!(epoch_verdict(&deployment, &evidence), expected, "{restarts} restarts");
         record = record.restarted();
     }
+}
+
+/// RT-61 [DRAW-3]: a corrupt party that has seen the others' values reveals one that it likes better, properly signed.
+#[test]
+fn rt_61_a_reveal_that_does_not_open_its_commitment_is_no_seed() {
+    let deployment = Deployment::build(Options::sized(6, 4), 79);
+    let mut evidence = deployment.evidence.clone();
+    let epoch = evidence.record.hash();
+    let mut list = FieldHasher::new(labels::SEED_COMMIT);
+    list.field(epoch.as_bytes());
+    for entry in &evidence.commitments {
+        list.field(&entry.id.to_bytes()).field(entry.commitment.as_bytes());
+    }
+    let list = list.finish();
+    let resign = |reveal: &mut Reveal| {
+        let id = reveal.id.to_bytes();
+        let fields: [&[u8]; 5] = [epoch.as_bytes(), list.as_bytes(), &id, &reveal.value, &reveal.nonce];
+        let digest = quorate_keys::signed(labels::SEED_REVEAL_SIGN, &deployment.id(), 0, &fields);
+        reveal.signature = deployment.keys[reveal.id.index as usize].sign(&digest);
+    };
+    resign(&mut evidence.reveals[2]);
+    assert_eq!(epoch_verdict(&deployment, &evidence), Ok(()), "the test signs as the party would");
+    evidence.reveals[2].value[0] ^= 1;
+    resign(&mut evidence.reveals[2]);
+    assert_eq!(epoch_verdict(&deployment, &evidence), Err(FaultKind::BadSeed));
 }
 
 /// RT-61 [DRAW-3]: a party reveals only over the complete list with its own commitment in it.

@@ -138,6 +138,7 @@ fn rt_62_only_all_leaves_in_order_are_locked() {
     unknown.push(Leaf { sender: deployment.ids.len() as u32 - 1, hdr: leaves[0].hdr });
     let mut twice = leaves.clone();
     twice[1] = leaves[0];
+    let other_header = other.clone();
     for bad in [vec![leaves[0]; 5], swapped, other, unknown, twice] {
         let close = deployment.close(&scene.context, scene.sid, &bad);
         assert_eq!(show(&mut run, member, &close), Err(FaultKind::BadSet));
@@ -148,6 +149,7 @@ fn rt_62_only_all_leaves_in_order_are_locked() {
         (good, &[][..], FaultKind::CohortSize),
         (good, &leaves[1..], FaultKind::CohortSize),
         (SetId { size: 5, ..good }, &leaves[1..], FaultKind::BadSet),
+        (good, &other_header, FaultKind::BadSet),
         (SetId { root: scene.sid, ..good }, leaves, FaultKind::BadSet),
         (SetId { sid: good.root, ..good }, leaves, FaultKind::WrongSession),
     ] {
@@ -362,8 +364,13 @@ fn rt_58_shares_sealed_in_honest_names_are_refused() {
     assert_eq!(run.sent::<CheckBatch>().len(), batches, "nobody is charged with anything");
     let close = deployment.close(&scene.context, scene.sid, &scene.leaves);
     assert_eq!(show(&mut run, member, &close), Err(FaultKind::BadSet));
-    // The real share still counts.
-    assert_eq!(show(&mut run, member, &Relay { items: vec![real] }), Ok(()));
-    assert_eq!(run.sent::<CheckBatch>().len(), batches + 1);
+    // The real share still counts; a second header in the same batch, signed by the sender itself, does not.
+    let mut second = real.clone();
+    second.header.vector = scene.sid;
+    second.signature =
+        quorate_tests::forge::sign(&second.header, &scene.context, &deployment.keys[victim as usize]);
+    assert_eq!(show(&mut run, member, &Relay { items: vec![real, second] }), Ok(()));
+    let sent = run.sent::<CheckBatch>();
+    assert_eq!((sent.len(), sent[batches].2.entries.len()), (batches + 1, 1));
     assert_eq!(show(&mut run, member, &close), Ok(()));
 }
