@@ -24,5 +24,7 @@ pub mod ring;
 pub mod seal;
 pub mod share;
 pub mod sign;
+pub mod simd;
+
 #[cfg(test)]
 mod vectors;

@@ -256,15 +256,26 @@ pub fn committee_shape(
     Ok(shape)
 }
 
+/// What the size of a contribution depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizing<'a> {
+    /// Protection.
+    pub mode: Mode,
+    /// Data plane.
+    pub suite: Suite,
+    /// Sealing.
+    pub seal: SealSuite,
+    /// Committee.
+    pub committee: &'a CommitteeShape,
+    /// Most contributions.
+    pub n_max: u32,
+    /// Update vector.
+    pub schema: &'a Schema,
+}
+
 /// Bytes of one contribution: control frame and vector.
-pub fn upload_bytes(
-    mode: Mode,
-    suite: Suite,
-    seal: SealSuite,
-    shape: &CommitteeShape,
-    n_max: u32,
-    schema: &Schema,
-) -> Result<usize, PlanError> {
+pub fn upload_bytes(sizing: &Sizing<'_>) -> Result<usize, PlanError> {
+    let Sizing { mode, suite, seal, committee: shape, n_max, schema } = *sizing;
     let codec = checked_codec(schema)?;
     // Frame header, contribution header and signature, and two or three length bytes a share.
     const FIXED: usize = crate::wire::HEADER + 32 * 3 + 36 + 64 + 2;

@@ -5,7 +5,7 @@ use quorate_crypto::seal::SealSuite;
 use quorate_protocol::epoch::CommitteeSource;
 use quorate_protocol::id::PartyId;
 use quorate_protocol::manifest::{CohortShape, CommitteeShape, Deadlines, Mode, Schema};
-use quorate_protocol::params::{self, PlanError};
+use quorate_protocol::params::{self, PlanError, Sizing};
 use quorate_protocol::policy::Policy;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -369,14 +369,14 @@ impl SimConfig {
     /// # Errors
     /// When the parameters do not work.
     pub fn upload_bytes(&self, task: &dyn Task) -> Result<usize, PlanError> {
-        params::upload_bytes(
-            self.mode,
-            self.suite,
-            self.seal,
-            &self.shape(task)?,
-            self.per_round,
-            &self.schema(task),
-        )
+        params::upload_bytes(&Sizing {
+            mode: self.mode,
+            suite: self.suite,
+            seal: self.seal,
+            committee: &self.shape(task)?,
+            n_max: self.per_round,
+            schema: &self.schema(task),
+        })
     }
 
     /// Checks a configuration that was stored.

@@ -26,7 +26,7 @@ use crate::meter::Meter;
 use crate::party::RoundContext;
 use crate::report::{Quantiles, RoundRow, StageSeconds, Summary, write_atomic};
 use crate::task::Task;
-use crate::world::{Progress, Round, World, WorldError};
+use crate::world::{Progress, Round, Watch, World, WorldError};
 
 const CONFIG: &str = "config.toml";
 const STATE: &str = "state.json";
@@ -198,7 +198,8 @@ impl Experiment {
             upload_bytes: self.config.upload_bytes(self.task.as_ref())?,
             meter: around.meter,
         };
-        let round = self.world.play(&round_config, &ctx, &self.folder, around.stop, around.progress)?;
+        let watch = Watch { folder: &self.folder, stop: around.stop, progress: around.progress };
+        let round = self.world.play(&round_config, &ctx, &watch)?;
         self.learn(&round);
         let accuracy = self.task.evaluate(&self.model);
         let seconds = (around.wall)().saturating_sub(start).as_secs_f64();

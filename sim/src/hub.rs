@@ -79,6 +79,10 @@ pub struct Hub {
     spool: Spool,
     oracle: Oracle,
     plan: Option<Arc<RoundPlan>>,
+    /// Vector and truth of the contribution at hand.
+    kept: Option<(Arc<[u8]>, Box<Truth>)>,
+    /// CPU milliseconds of the step at hand.
+    spent: f64,
     /// The fixed set.
     pub closed: Option<ClosedSet>,
     /// The ending.
@@ -99,6 +103,8 @@ impl Hub {
             spool: Spool::new(folder),
             oracle: Oracle { slots: Vec::new(), update: Vec::new(), weight: 0 },
             plan: None,
+            kept: None,
+            spent: 0.0,
             closed: None,
             ending: None,
             stats: HubStats::default(),
@@ -130,7 +136,8 @@ impl Hub {
     ) -> std::io::Result<Vec<Emission>> {
         let mut out = Vec::new();
         let (machine, rng) = (&mut self.coordinator, &mut self.rng);
-        let (mut spent, mut kept) = (0.0, None);
+        let mut spent = 0.0;
+        self.kept = None;
         let contribution = matches!(what, What::Contribution { .. });
         let result = match what {
             What::Frame(frame) => measured(ctx.meter, &mut spent, || {
@@ -140,7 +147,7 @@ impl Hub {
                 let result = measured(ctx.meter, &mut spent, || {
                     machine.handle_contribution(Time(now), &frame, &vector, rng)
                 });
-                kept = Some((vector, truth));
+                self.kept = Some((vector, truth));
                 result
             }
             What::Wake => {
@@ -157,18 +164,12 @@ impl Hub {
         } else {
             self.stats.control_ms += spent;
         }
-        self.drain(now, kept, spent, ctx, &mut out)?;
+        self.spent = spent;
+        self.drain(now, ctx, &mut out)?;
         Ok(out)
     }
 
-    fn drain(
-        &mut self,
-        now: u64,
-        mut kept: Option<(Arc<[u8]>, Box<Truth>)>,
-        spent: f64,
-        ctx: &RoundContext<'_>,
-        out: &mut Vec<Emission>,
-    ) -> std::io::Result<()> {
+    fn drain(&mut self, now: u64, ctx: &RoundContext<'_>, out: &mut Vec<Emission>) -> std::io::Result<()> {
         while let Some(output) = self.coordinator.poll_output() {
             match output {
                 Output::Persist(record) => self.records.push(record),
@@ -185,27 +186,20 @@ impl Hub {
                     let at = time.0.max(now + LOOKAHEAD);
                     out.push(Emission { at, to: crate::event::COORDINATOR, what: What::Wake });
                 }
-                Output::Event(event) => self.event(now, event, &mut kept, spent, ctx)?,
+                Output::Event(event) => self.event(now, event, ctx)?,
                 Output::Upload { .. } => {}
             }
         }
         Ok(())
     }
 
-    fn event(
-        &mut self,
-        now: u64,
-        event: CoordinatorEvent,
-        kept: &mut Option<(Arc<[u8]>, Box<Truth>)>,
-        spent: f64,
-        ctx: &RoundContext<'_>,
-    ) -> std::io::Result<()> {
+    fn event(&mut self, now: u64, event: CoordinatorEvent, ctx: &RoundContext<'_>) -> std::io::Result<()> {
         match event {
             CoordinatorEvent::Convened { .. } => self.stats.convened_at = Some(now),
             CoordinatorEvent::Accepted { sender } => {
                 self.stats.first_at.get_or_insert(now);
                 self.stats.collected_at = Some(now);
-                if let Some((vector, truth)) = kept.take() {
+                if let Some((vector, truth)) = self.kept.take() {
                     self.count(&truth, true);
                     if !truth.slots.is_empty() && !vector.is_empty() {
                         self.spool.store(sender, vector)?;
@@ -229,7 +223,7 @@ impl Hub {
             }
             CoordinatorEvent::Opened(opened) => {
                 self.stats.ended_at = Some(now);
-                self.stats.unmask_ms = spent;
+                self.stats.unmask_ms = self.spent;
                 self.ending = Some(self.judge(opened));
             }
             CoordinatorEvent::Aborted { reason, .. } => {

@@ -61,6 +61,16 @@ pub struct Progress {
     pub virtual_ms: u64,
 }
 
+/// Where a round keeps vectors, who may stop it, who is told how far it is.
+pub struct Watch<'a> {
+    /// Folder for spooled vectors.
+    pub folder: &'a Path,
+    /// Set to stop after the present window.
+    pub stop: &'a AtomicBool,
+    /// Told after every window.
+    pub progress: &'a dyn Fn(Progress),
+}
+
 /// One finished round.
 pub struct Round {
     /// Number.
@@ -130,9 +140,7 @@ impl World {
         &mut self,
         round_config: &RoundConfig,
         ctx: &RoundContext<'_>,
-        folder: &Path,
-        stop: &AtomicBool,
-        progress: &dyn Fn(Progress),
+        watch: &Watch<'_>,
     ) -> Result<Round, WorldError> {
         self.now += 1000;
         let began_at = self.now;
@@ -140,12 +148,12 @@ impl World {
         let number = self.hub.coordinator.start_round(Time(self.now), round_config, &self.plans)?;
         let (cohort, panel) = self.announce(ctx)?;
         let plan = self.hub.coordinator.plan().ok_or(WorldError::Hang(number))?;
-        self.hub.begin(ctx.config, number, plan, folder);
+        self.hub.begin(ctx.config, number, plan, watch.folder);
         let mut trace = FieldHasher::new(labels::SIMULATION);
         trace.field(self.trace.as_bytes());
         let limit = began_at + u64::from(round_config.deadlines.open) + 3_600_000;
         loop {
-            if stop.load(Ordering::Relaxed) {
+            if watch.stop.load(Ordering::Relaxed) {
                 return Err(WorldError::Interrupted);
             }
             let window = self.queue.window(LOOKAHEAD, WINDOW);
@@ -156,7 +164,7 @@ impl World {
             }
             self.advance(window, ctx, &mut trace)?;
             let done = self.hub.stats.contributions;
-            progress(Progress {
+            (watch.progress)(Progress {
                 round: number,
                 done,
                 sampled: cohort.len(),

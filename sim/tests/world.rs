@@ -13,7 +13,7 @@ use quorate_sim::hub::Ending;
 use quorate_sim::meter::NoMeter;
 use quorate_sim::party::RoundContext;
 use quorate_sim::task::{Task, TaskKind};
-use quorate_sim::world::{Round, World};
+use quorate_sim::world::{Round, Watch, World};
 
 fn options(participants: u32, dim: u32) -> Options {
     Options {
@@ -62,7 +62,9 @@ fn play(options: &Options, rounds: u32) -> (Vec<Round>, Digest) {
                 meter: &meter,
             };
             let round_config = round_config(&config, task.as_ref(), &model);
-            world.play(&round_config, &ctx, folder.path(), &AtomicBool::new(false), &|_| ()).unwrap()
+            let (stop, progress) = (AtomicBool::new(false), |_| ());
+            let watch = Watch { folder: folder.path(), stop: &stop, progress: &progress };
+            world.play(&round_config, &ctx, &watch).unwrap()
         })
         .collect();
     (rounds, *world.trace())

@@ -405,6 +405,16 @@ fn rt_08_a_substituted_key_is_a_split_view() {
     entry.proof = forged.inclusion(member, forged.len() as u64).unwrap();
     let fault = run.hand(Peer::Coordinator, Peer::Participant(0), wire::encode(1, &roster)).unwrap_err();
     assert_eq!(fault.kind, FaultKind::NotEligible);
+    // The coordinator's own side: a round key counts under its own member's signature only.
+    let mut convening = Run::new(&deployment);
+    convening.lose(|delivery| delivery.is::<RoundKey>());
+    convening.start();
+    convening.settle_until(|run| run.sent::<RoundKey>().len() == 4);
+    let (from, _, mut key) = convening.sent::<RoundKey>().swap_remove(0);
+    let (_, public) = RoundSecret::generate(SealSuite::X25519, &mut deployment.rng(3));
+    key.key = public.as_bytes().to_vec();
+    let fault = convening.hand(from, Peer::Coordinator, wire::encode(1, &key)).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::BadSignature);
     // A party that saw a longer log is not led back to a fork of it.
     let mut longer = deployment.registry.clone();
     let mut book = TokenBook::new();

@@ -140,6 +140,29 @@ fn rt_25_a_second_update_is_refused_and_kept_as_evidence() {
     assert_eq!(run.ending().opened().included.len(), 5);
 }
 
+/// [FOLD-1]: a vector that is not the header's, or not as long as the manifest says, is not folded.
+#[test]
+fn rt_25_a_vector_that_is_not_the_headers_is_refused() {
+    let deployment = deployment();
+    let mut run = ready(&deployment);
+    let scene = Scene::of(&run);
+    let rogue = Rogue::new(&deployment, &scene.manifest, &scene.roster, 0);
+    let honest = rogue.contribution(&BTreeMap::new(), &mut deployment.rng(1));
+    let Payload::Contribution(frame, vector) = &honest else { unreachable!() };
+    let mut flipped = vector.to_vec();
+    flipped[3] ^= 1;
+    for vector in [flipped, vector[1..].to_vec(), Vec::new(), [&vector[..], &[0]].concat()] {
+        let payload = Payload::Contribution(Arc::clone(frame), vector.into());
+        let delivery = Delivery { at: run.now, from: Peer::Participant(0), to: Peer::Coordinator, payload };
+        assert_eq!(run.deliver(delivery).unwrap_err().kind, FaultKind::WrongVector);
+    }
+    let delivery =
+        Delivery { at: run.now, from: Peer::Participant(0), to: Peer::Coordinator, payload: honest };
+    assert_eq!(run.deliver(delivery), Ok(()));
+    run.settle();
+    assert_eq!(run.ending().opened().included.len(), 5);
+}
+
 /// RT-26 [LATE-1]: at the deadline, after Close, after the result: refused, and its shares are never relayed.
 #[test]
 fn rt_26_late_updates_are_refused_and_never_relayed() {

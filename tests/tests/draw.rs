@@ -178,6 +178,16 @@ fn rt_61_the_seed_is_not_for_the_coordinator_to_choose() {
     let deployment = Deployment::build(Options::sized(6, 4), 74);
     let coordinator = deployment.coordinator_key();
     assert_eq!(epoch_verdict(&deployment, &deployment.evidence), Ok(()));
+    // Another seed, or another epoch, in the manifest than the evidence gives.
+    let named = |change: fn(&mut Manifest)| {
+        let mut manifest = deployment.plain_manifest(1);
+        change(&mut manifest);
+        let frame = deployment.announcement(&manifest, 0);
+        deployment.participant(0).handle(&frame, &mut deployment.rng(1)).map_err(|fault| fault.kind)
+    };
+    assert_eq!(named(|manifest| manifest.seed = Digest::ZERO), Err(FaultKind::BadSeed));
+    assert_eq!(named(|manifest| manifest.epoch = Digest::ZERO), Err(FaultKind::BadEpoch));
+    assert_eq!(named(|manifest| manifest.round = 1_001), Err(FaultKind::StaleRound));
     let changes: [(fn(&mut EpochEvidence), FaultKind); 7] = [
         (|evidence| evidence.reveals[1].value[0] ^= 1, FaultKind::BadSeed),
         (|evidence| evidence.reveals[1].nonce[0] ^= 1, FaultKind::BadSeed),

@@ -154,6 +154,13 @@ fn rt_62_only_all_leaves_in_order_are_locked() {
         let close = deployment.close_as(&scene.context, set, shown);
         assert_eq!(show(&mut run, member, &close), Err(kind));
     }
+    // The right set, signed by a party instead of the coordinator, or for another round.
+    let mut close = deployment.close(&scene.context, scene.sid, leaves);
+    close.signature = deployment.lock(&scene.context, good, 1, member).signature;
+    assert_eq!(show(&mut run, member, &close), Err(FaultKind::BadSignature));
+    let next = quorate_protocol::id::Context { round: 2, ..scene.context };
+    let close = deployment.close(&next, scene.sid, leaves);
+    assert_eq!(show(&mut run, member, &close), Err(FaultKind::BadSignature));
     assert_eq!(given(&run).0, vec![]);
 }
 

@@ -76,6 +76,29 @@ fn rt_09_reflected_and_redirected_messages_change_nothing() {
     assert!(run.faults.len() > 200);
 }
 
+/// RT-09 [RES-1]: another contributor's place in the set is not one's own, and only the coordinator tells it.
+#[test]
+fn rt_09_another_contributors_result_is_refused() {
+    let deployment = deployment();
+    let mut run = Run::new(&deployment);
+    run.lose(|delivery| delivery.is::<wire::ResultNotice>());
+    let _ = run.play();
+    let notices: Vec<(Peer, wire::ResultNotice)> =
+        run.sent::<wire::ResultNotice>().into_iter().map(|(_, to, notice)| (to, notice)).collect();
+    let (own, other) = (notices[0].clone(), notices[1].1.clone());
+    let mut show = |notice: &wire::ResultNotice| {
+        run.hand(Peer::Coordinator, own.0, wire::encode(1, notice)).map_err(|fault| fault.kind)
+    };
+    assert_eq!(show(&other), Err(FaultKind::BadResult));
+    let mut forged = own.1.clone();
+    forged.statement.result = Digest::ZERO;
+    assert_eq!(show(&forged), Err(FaultKind::BadSignature));
+    forged.statement.set.sid = Digest::ZERO;
+    assert_eq!(show(&forged), Err(FaultKind::WrongSession));
+    assert_eq!(show(&own.1), Ok(()));
+    assert_eq!(show(&own.1), Err(FaultKind::OutOfTurn));
+}
+
 /// RT-09 [SHARE-1]: a sealed share opens under its own context and under none that differs in a single field.
 #[test]
 fn rt_09_a_sealed_share_opens_in_its_own_context_only() {

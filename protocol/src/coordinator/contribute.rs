@@ -23,7 +23,7 @@ use crate::id::{PartyId, Time};
 use crate::params::DataPlane;
 use crate::roster::{VerifiedRoster, plain_session};
 use crate::statement::{Header, Statement};
-use crate::wire::{self, Contribution, Relay, RelayItem, Sealed};
+use crate::wire::{self, Contribution, RelayHead, Sealed, encode_relay};
 
 /// Contributions in one relay batch at most.
 const RELAY_BATCH: usize = 64;
@@ -53,10 +53,8 @@ pub(super) struct Accepting {
 
 /// Waits for its batch.
 struct Pending {
-    header: Header,
-    signature: Signature,
-    identity: PublicKey,
-    proof: Vec<Digest>,
+    sender: u32,
+    head: RelayHead,
     tree: MerkleLog,
     shares: Vec<Sealed>,
 }
@@ -112,11 +110,11 @@ impl Collecting {
             return;
         }
         for (at, member) in roster.members().iter().enumerate() {
-            let items = pending.iter_mut().map(|waiting| waiting.item(at)).collect();
-            out.send_to(vec![member.id.index], wire::encode(round, &Relay { items }).into());
+            let items = pending.iter_mut().map(|waiting| waiting.item(at));
+            out.send_to(vec![member.id.index], encode_relay(round, items).into());
         }
         for waiting in &pending {
-            if let Some(taken) = self.taken.get_mut(&waiting.header.sender.index) {
+            if let Some(taken) = self.taken.get_mut(&waiting.sender) {
                 taken.relayed = true;
             }
         }
@@ -130,16 +128,9 @@ impl Collecting {
 
 impl Pending {
     /// What one member gets; its sealed share moves out.
-    fn item(&mut self, at: usize) -> RelayItem {
+    fn item(&mut self, at: usize) -> (&RelayHead, Vec<Digest>, Sealed) {
         let sealed = std::mem::replace(&mut self.shares[at], Sealed { enc: Vec::new(), ct: Vec::new() });
-        RelayItem {
-            header: self.header,
-            signature: self.signature,
-            identity: self.identity.clone(),
-            proof: self.proof.clone(),
-            path: self.tree.inclusion(at, self.shares.len()).unwrap_or_default(),
-            sealed,
-        }
+        (&self.head, self.tree.inclusion(at, self.shares.len()).unwrap_or_default(), sealed)
     }
 }
 
@@ -190,7 +181,8 @@ impl Coordinator {
         self.out.event(CoordinatorEvent::Accepted { sender: index });
         if stage.roster.is_some() {
             stage.unsettled += 1;
-            stage.pending.push(Pending { header, signature, identity, proof, tree, shares });
+            let head = RelayHead::new(&header, &signature, &identity, &proof);
+            stage.pending.push(Pending { sender: index, head, tree, shares });
             if stage.pending.len() == 1 {
                 stage.flush_at = now.plus(RELAY_WAIT);
                 self.out.wake_at(stage.flush_at);

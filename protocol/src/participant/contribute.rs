@@ -14,11 +14,11 @@ use quorate_crypto::labels;
 use quorate_crypto::mask::{MaskError, MaskSecret};
 use quorate_crypto::merkle;
 use quorate_crypto::seal::{SealError, Sealer};
-use quorate_crypto::share::{DealError, Dealing, ShareContext, Sharing};
+use quorate_crypto::share::{DealError, Dealing, ShareContext};
 use rand_core::CryptoRng;
 use thiserror::Error;
 
-use super::{Contributed, Participant, Ready, Stage};
+use super::{Bytes, Contributed, Participant, Ready, Stage};
 use crate::codec::{CodecError, Quantised};
 use crate::error::ApiMisuse;
 use crate::id::PartyId;
@@ -101,8 +101,11 @@ impl Participant {
         let vector: Arc<[u8]> = vector.into();
         self.out.upload(Arc::clone(&frame), Arc::clone(&vector));
         self.last = Some(record);
-        self.stage =
-            Stage::Contributed(Box::new(Contributed { accepted, record, bytes: Some((frame, vector)) }));
+        self.stage = Stage::Contributed(Box::new(Contributed {
+            accepted,
+            record,
+            bytes: Some(Bytes { frame, vector }),
+        }));
     }
 }
 
@@ -143,7 +146,7 @@ fn masked<R: CryptoRng + ?Sized>(
         }
         DataPlane::Plain => return Err(ApiMisuse::NoRound.into()),
     };
-    let shares = seal(ready, roster, id, &dealing, sharing, rng)?;
+    let shares = seal(ready, roster, id, &dealing, rng)?;
     let leaves: Vec<Digest> = (1..).zip(&shares).map(|(index, sealed)| sealed.leaf(index)).collect();
     let header =
         Header { sid: *roster.sid(), sender: *id, vector: vector_hash, shares: merkle::root(&leaves) };
@@ -156,11 +159,10 @@ fn seal<R: CryptoRng + ?Sized>(
     roster: &VerifiedRoster,
     id: &PartyId,
     dealing: &Dealing,
-    sharing: &Sharing,
     rng: &mut R,
 ) -> Result<Vec<Sealed>, ContributeError> {
     let mut sealer = Sealer::new(ready.accepted.manifest.seal, rng);
-    let mut shares = Vec::with_capacity(sharing.members());
+    let mut shares = Vec::with_capacity(roster.members().len());
     for (index, member) in (1..).zip(roster.members()) {
         let info = share_info(roster.sid(), id, &member.id, index);
         let sealed = sealer.seal(&member.key, info.as_bytes(), dealing.plaintext(index), rng)?;

@@ -82,7 +82,14 @@ struct Ready {
 struct Contributed {
     accepted: Accepted,
     record: ContributionRecord,
-    bytes: Option<(Arc<[u8]>, Arc<[u8]>)>,
+    bytes: Option<Bytes>,
+}
+
+/// The bytes that left, or are about to.
+#[derive(Clone)]
+struct Bytes {
+    frame: Arc<[u8]>,
+    vector: Arc<[u8]>,
 }
 
 /// A participant.
@@ -143,7 +150,7 @@ impl Participant {
     /// Sends the identical bytes of this round's contribution again ([MASK-4]).
     pub fn retry(&mut self) -> Result<(), ApiMisuse> {
         let Stage::Contributed(contributed) = &self.stage else { return Err(ApiMisuse::NoRound) };
-        let (frame, vector) = contributed.bytes.clone().ok_or(ApiMisuse::NoRound)?;
+        let Bytes { frame, vector } = contributed.bytes.clone().ok_or(ApiMisuse::NoRound)?;
         self.out.upload(frame, vector);
         Ok(())
     }

@@ -6,8 +6,8 @@ use quorate_crypto::merkle;
 use quorate_crypto::sign::{PublicKey, Signature};
 use serde::{Deserialize, Serialize};
 
-use super::Message;
 use super::list::{PROOF, list};
+use super::{Message, bytes, encode_with};
 use crate::epoch::EpochEvidence;
 use crate::id::{PartyId, SetId};
 use crate::manifest::Manifest;
@@ -80,6 +80,7 @@ pub struct RoundKey {
     /// The member.
     pub id: PartyId,
     /// Public round key, as long as the manifest's sealing suite says.
+    #[serde(with = "bytes")]
     pub key: Vec<u8>,
     /// Over the above.
     pub signature: Signature,
@@ -96,6 +97,7 @@ pub struct RosterEntry {
     #[serde(deserialize_with = "list::<_, _, PROOF>")]
     pub proof: Vec<Digest>,
     /// Public round key.
+    #[serde(with = "bytes")]
     pub key: Vec<u8>,
     /// The member's signature over its round key.
     pub signature: Signature,
@@ -119,8 +121,10 @@ pub struct RosterRequest {}
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealed {
     /// Encapsulated key.
+    #[serde(with = "bytes")]
     pub enc: Vec<u8>,
     /// Ciphertext.
+    #[serde(with = "bytes")]
     pub ct: Vec<u8>,
 }
 
@@ -177,6 +181,35 @@ pub struct Relay {
     pub items: Vec<RelayItem>,
 }
 
+/// The fields of a [`RelayItem`] that are the same for every member, encoded once.
+pub(crate) struct RelayHead(Vec<u8>);
+
+impl RelayHead {
+    /// Encodes them, in the order of [`RelayItem`].
+    pub(crate) fn new(
+        header: &Header,
+        signature: &Signature,
+        identity: &PublicKey,
+        proof: &[Digest],
+    ) -> Self {
+        Self(super::body(&(header, signature, identity, proof)))
+    }
+}
+
+/// The frame of a [`Relay`] from items whose heads are encoded already.
+pub(crate) fn encode_relay<'a>(
+    round: u64,
+    items: impl ExactSizeIterator<Item = (&'a RelayHead, Vec<Digest>, Sealed)>,
+) -> Vec<u8> {
+    encode_with::<Relay>(round, |frame| {
+        super::append(frame, &items.len());
+        for (head, path, sealed) in items {
+            frame.extend_from_slice(&head.0);
+            super::append(frame, &(path, sealed));
+        }
+    })
+}
+
 /// Why a member complains about a share that came under a valid header and path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Complaint {
@@ -190,7 +223,7 @@ pub enum Complaint {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckValue {
     /// K field elements, bit-packed.
-    Values(Vec<u8>),
+    Values(#[serde(with = "bytes")] Vec<u8>),
     /// A complaint.
     Complaint(Complaint),
 }
@@ -282,6 +315,7 @@ pub struct Answer {
     /// Index of the member on the roster, 1 … m.
     pub member: u16,
     /// Σ shares, bit-packed.
+    #[serde(with = "bytes")]
     pub shares: Vec<u8>,
     /// Over all of it.
     pub signature: Signature,

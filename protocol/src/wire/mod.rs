@@ -7,6 +7,7 @@
 //! [`decode`] gives [`Unverified`] values only. What is inside can be reached by verifying it, and each
 //! message's `verify` names what has to be known to do so.
 
+mod bytes;
 mod limits;
 mod list;
 mod messages;
@@ -18,8 +19,10 @@ pub use messages::{
     Place, Poll, Relay, RelayItem, ResultNotice, Roster, RosterEntry, RosterRequest, RoundKey, Sealed,
     set_leaf,
 };
+pub(crate) use messages::{RelayHead, encode_relay};
 
-use postcard::{from_bytes, to_allocvec};
+use postcard::ser_flavors::Flavor;
+use postcard::{Error, from_bytes, serialize_with_flavor};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -63,17 +66,75 @@ impl<T> Unverified<T> {
 /// The canonical body of a value: postcard.
 #[must_use]
 pub fn body<T: Serialize>(value: &T) -> Vec<u8> {
-    to_allocvec(value).expect("protocol values have known lengths and serialise")
+    let mut bytes = Vec::new();
+    append(&mut bytes, value);
+    bytes
 }
 
 /// Encodes a frame.
 #[must_use]
 pub fn encode<T: Message>(round: u64, message: &T) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(256);
+    encode_with::<T>(round, |frame| append(frame, message))
+}
+
+/// A frame of this type whose body `write` appends.
+fn encode_with<T: Message>(round: u64, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(1024);
     frame.extend_from_slice(&[VERSION, T::TYPE]);
     frame.extend_from_slice(&round.to_le_bytes());
-    frame.extend_from_slice(&body(message));
+    write(&mut frame);
     frame
+}
+
+/// Appends the canonical encoding of a value.
+fn append<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
+    serialize_with_flavor(value, Append(bytes)).expect("protocol values have known lengths and serialise");
+}
+
+struct Append<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Append<'_> {
+    type Output = ();
+
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
+        self.0.push(data);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// Takes an encoding and holds it against these bytes.
+struct Compare<'a>(&'a [u8]);
+
+impl Flavor for Compare<'_> {
+    type Output = bool;
+
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        self.0 = self.0.strip_prefix(data).ok_or(Error::SerializeBufferFull)?;
+        Ok(())
+    }
+
+    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
+        match self.0.split_first() {
+            Some((&first, rest)) if first == data => {
+                self.0 = rest;
+                Ok(())
+            }
+            _ => Err(Error::SerializeBufferFull),
+        }
+    }
+
+    fn finalize(self) -> postcard::Result<bool> {
+        Ok(self.0.is_empty())
+    }
 }
 
 /// Version, type, round and body of a frame, its length checked against the type's limit ([WIRE-1]).
@@ -106,7 +167,8 @@ pub fn decode<T: Message>(frame: &[u8]) -> Result<Unverified<T>, DecodeError> {
 pub fn decode_body<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let value: T = from_bytes(bytes).map_err(|_| DecodeError::Body)?;
     // postcard accepts over-long integers and trailing bytes; the encoding of a value is unique here.
-    if body(&value) == bytes { Ok(value) } else { Err(DecodeError::NonCanonical) }
+    let canonical = serialize_with_flavor(&value, Compare(bytes)).unwrap_or(false);
+    if canonical { Ok(value) } else { Err(DecodeError::NonCanonical) }
 }
 
 #[cfg(test)]

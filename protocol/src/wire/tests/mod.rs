@@ -137,6 +137,18 @@ fn wire_2_relay() {
     exercise(11, &samples::relay(), samples::RELAY);
 }
 
+/// [WIRE-2]: a relay written from heads encoded beforehand is the relay.
+#[test]
+fn wire_2_relay_from_heads() {
+    let item = samples::relay().items.remove(0);
+    for count in [0, 1, 3, 200] {
+        let head = RelayHead::new(&item.header, &item.signature, &item.identity, &item.proof);
+        let parts = (0..count).map(|_| (&head, item.path.clone(), item.sealed.clone()));
+        let relay = Relay { items: vec![item.clone(); count] };
+        assert_eq!(encode_relay(ROUND, parts), encode(ROUND, &relay));
+    }
+}
+
 #[test]
 fn wire_2_check_batch() {
     exercise(12, &samples::check_batch(), samples::CHECK_BATCH);
