@@ -15,7 +15,7 @@ fn no_input_panics_or_takes_much_memory() {
         peak: || MEMORY.peak_usage(),
         reset: || MEMORY.reset_peak_usage(),
     };
-    let budget = Budget { runs: 20_000, time: None };
+    let budget = Budget { runs: 10_000, time: None };
     for target in &mut fuzz::all() {
         let outcome =
             fuzz::campaign(target, 1, budget, Some(gauge)).unwrap_or_else(|finding| panic!("{finding}"));
