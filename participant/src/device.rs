@@ -360,7 +360,8 @@ const fn os() -> UnwrapErr<SysRng> {
 
 /// A frame for both machines is fine if one takes it and the other has merely no use for it.
 fn either(first: Result<(), Fault>, second: Result<(), Fault>) -> Result<(), Fault> {
-    let idle = |result: &Result<(), Fault>| matches!(result, Err(fault) if matches!(fault.kind, FaultKind::OutOfTurn | FaultKind::SecondRoster));
+    let idle =
+        |result: &Result<(), Fault>| matches!(result, Err(fault) if fault.kind == FaultKind::OutOfTurn);
     if idle(&first) {
         second
     } else if idle(&second) {

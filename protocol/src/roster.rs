@@ -80,6 +80,15 @@ pub fn plain_session(mh: &Digest) -> Digest {
 }
 
 impl Unverified<Roster> {
+    /// Whether these are the members that an accepted session was computed from: a repetition, no second
+    /// roster ([ROST-1]).
+    pub(crate) fn repeats(&self, mh: &Digest, sid: &Digest) -> bool {
+        let members = &self.body().members;
+        let member = |entry: &RosterEntry| PartyId::new(entry.index, &entry.identity);
+        let rh = roster_hash(mh, members.iter().map(|entry| (member(entry), &entry.key[..])));
+        session(mh, &rh) == *sid
+    }
+
     /// Checks that there are exactly m members, distinct, eligible, in draw order, with distinct round
     /// keys and valid signatures, all under E, and the coordinator's signature over all of it.
     pub fn verify<R: CryptoRng + ?Sized>(

@@ -109,7 +109,7 @@ impl Coordinator {
         let frame: Arc<[u8]> = wire::encode(round.number(), &Roster { members: entries, signature }).into();
         let roster = VerifiedRoster::assemble(session(&mh, &rh), members);
         let mut to: Vec<u32> = roster.members().iter().map(|member| member.id.index).collect();
-        // A member that contributes as well gets the one frame once: a second roster would be a fault.
+        // A member that contributes as well need not get it twice.
         let others: Vec<u32> = waiting.into_iter().filter(|index| !to.contains(index)).collect();
         to.extend(others);
         self.out.send_to(to, Arc::clone(&frame));

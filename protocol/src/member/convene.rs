@@ -53,9 +53,13 @@ impl Member {
         rng: &mut R,
     ) -> Result<(), Fault> {
         let Stage::Keyed(keyed) = &self.stage else {
-            let second = matches!(self.stage, Stage::Serving(_));
-            let kind = if second { FaultKind::SecondRoster } else { FaultKind::OutOfTurn };
-            return Err(Fault::coordinator(kind));
+            return match &self.stage {
+                Stage::Serving(serving) if roster.repeats(&serving.accepted.mh, serving.roster.sid()) => {
+                    Ok(())
+                }
+                Stage::Serving(_) => Err(Fault::coordinator(FaultKind::SecondRoster)),
+                _ => Err(Fault::coordinator(FaultKind::OutOfTurn)),
+            };
         };
         let roster = roster.verify(&keyed.accepted, self.trust.coordinator(), rng)?;
         let round = keyed.accepted.manifest.round;

@@ -14,13 +14,17 @@ impl Participant {
         rng: &mut R,
     ) -> Result<(), Fault> {
         let Stage::Training(accepted) = &self.stage else {
-            let second = match &self.stage {
-                Stage::Ready(_) => true,
-                Stage::Contributed(made) => !made.is_restored(),
-                _ => false,
+            let sid = match &self.stage {
+                Stage::Ready(ready) => ready.roster.as_ref().map(|roster| *roster.sid()),
+                Stage::Contributed(made) if !made.is_restored() => Some(made.record.sid),
+                _ => None,
             };
-            let kind = if second { FaultKind::SecondRoster } else { FaultKind::OutOfTurn };
-            return Err(Fault::coordinator(kind));
+            // A party that is a member as well may get the one roster twice.
+            return match sid {
+                Some(sid) if roster.repeats(&self.trust.acted().mh, &sid) => Ok(()),
+                Some(_) => Err(Fault::coordinator(FaultKind::SecondRoster)),
+                None => Err(Fault::coordinator(FaultKind::OutOfTurn)),
+            };
         };
         let roster = roster.verify(accepted, self.trust.coordinator(), rng)?;
         let accepted = (**accepted).clone();
