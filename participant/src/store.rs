@@ -43,6 +43,9 @@ pub enum StoreError {
     Foreign,
 }
 
+/// Frame and vector of a contribution.
+pub(crate) type Kept = (Arc<[u8]>, Arc<[u8]>);
+
 /// The folder of one device.
 pub(crate) struct Store {
     folder: Folder,
@@ -118,7 +121,7 @@ impl Store {
     }
 
     /// The bytes kept, as far as they can be told apart; whether they are the right ones is for the machine.
-    pub(crate) fn kept(&self) -> Result<Option<(Arc<[u8]>, Arc<[u8]>)>, StoreError> {
+    pub(crate) fn kept(&self) -> Result<Option<Kept>, StoreError> {
         let Some(bytes) = self.folder.read(CONTRIBUTION)? else { return Ok(None) };
         let split = bytes.split_first_chunk().and_then(|(length, rest)| {
             rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)

@@ -388,13 +388,20 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// A party's machines get what is theirs: a frame goes by party, its type says to which machine. A
-    /// roster goes to the participant if it asked, else to the member.
+    /// A party's machines get what is theirs: a frame goes by party, its type says to which machine. One roster
+    /// serves both: the participant if it asked, the member while its round key lives.
     fn machines(&mut self, index: u32, kind: u8) -> Vec<Peer> {
         let (member, participant) = (Peer::Member(index), Peer::Participant(index));
         let wanted = match kind {
             wire::Announce::TYPE => vec![member, participant],
-            wire::Roster::TYPE if self.asked.remove(&index) => vec![participant],
+            wire::Roster::TYPE => {
+                let keyed = self.members.get(&index).is_some_and(Member::holds_round_key);
+                let asked = self.asked.remove(&index);
+                [(asked, participant), (keyed || !asked, member)]
+                    .into_iter()
+                    .filter_map(|(wanted, peer)| wanted.then_some(peer))
+                    .collect()
+            }
             wire::ResultNotice::TYPE => vec![participant],
             _ => vec![member],
         };
