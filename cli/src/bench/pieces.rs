@@ -3,9 +3,11 @@
 use std::hint::black_box;
 
 use quorate_crypto::hash::{Digest, vector_digest};
+use quorate_crypto::kdf::Fresh;
 use quorate_crypto::mask::{Accumulator, MaskSecret, Matrix, Packing, unmask};
 use quorate_crypto::seal::{RoundPublic, RoundSecret, SealSuite, Sealer};
 use quorate_crypto::share::{Dealing, Share, ShareContext, ShareSum, Sharing};
+use quorate_crypto::sign::SigningKey;
 use quorate_protocol::params::{DataPlane, RoundPlan};
 use rand_core::CryptoRng;
 
@@ -23,6 +25,8 @@ pub struct Pieces {
     pub hash: f64,
     /// Quantising one update.
     pub quantise: f64,
+    /// Verifying one signature.
+    pub verify: f64,
     /// Dealing one secret to the committee.
     pub share: f64,
     /// Sealing all shares of one contribution.
@@ -44,6 +48,7 @@ pub fn measure<R: CryptoRng + ?Sized>(
     let sharing = plan.sharing().ok_or(BenchError::Round("planning"))?;
     let mut bench = Bench::new(plan, sharing, rng);
     bench.quantise(runs, rng)?;
+    bench.verify(runs, rng)?;
     match plan.data() {
         DataPlane::Masked(packing) => bench.masked(packing, runs, rng)?,
         _ => bench.direct(runs, rng)?,
@@ -76,10 +81,22 @@ impl<'a> Bench<'a> {
         let update: Vec<f32> = (0..codec.dim()).map(|i| ((i * 37 % 2003) as f32 - 1001.0) / 1002.0).collect();
         let quantised = codec.quantise(&update, 1, rng).map_err(|_| BenchError::Round("quantising"))?;
         self.slots = quantised.slots().to_vec();
+        // As a participant does it: one key from the operating system, all coins from its stream.
         self.pieces.quantise = median_of(runs, || {
-            let _ = black_box(codec.quantise(&update, 1, rng));
+            let _ = black_box(codec.quantise(&update, 1, &mut Fresh::from_rng(rng)));
         });
         Ok(())
+    }
+
+    /// One header signature, checked alone.
+    fn verify<R: CryptoRng + ?Sized>(&mut self, runs: usize, rng: &mut R) -> Result<(), BenchError> {
+        let key = SigningKey::generate(rng);
+        let signature = key.sign(&self.context.sid);
+        let mut right = true;
+        self.pieces.verify = median_of(runs, || {
+            right &= key.public().verify(&self.context.sid, &signature).is_ok();
+        });
+        if right { Ok(()) } else { Err(BenchError::Round("verifying")) }
     }
 
     fn masked<R: CryptoRng + ?Sized>(

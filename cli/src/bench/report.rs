@@ -41,6 +41,8 @@ pub struct Report {
     pub open_ms: f64,
     /// Hash of one masked vector.
     pub hash_ms: f64,
+    /// Verifying one signature.
+    pub verify_ms: f64,
     /// Quantising one update.
     pub quantise_ms: f64,
     /// A participant's round: announcement, roster, matrix, contribution.
@@ -57,7 +59,9 @@ pub struct Report {
     pub coordinator_total_ms: f64,
     /// Of it, taking n contributions: hash, share tree, signature, fold, relay.
     pub coordinator_contribute_ms: f64,
-    /// Of it, the check values of m members about n contributions.
+    /// n times hash, signature and fold, and the unmasking: the data plane without the key plane.
+    pub coordinator_data_ms: f64,
+    /// Of the whole round, the check values of m members about n contributions.
     pub coordinator_check_ms: f64,
     /// Of it, closing and locks.
     pub coordinator_lock_ms: f64,
@@ -110,6 +114,8 @@ impl Report {
             open_ms: pieces.open,
             hash_ms: pieces.hash,
             quantise_ms: pieces.quantise,
+            verify_ms: pieces.verify,
+            coordinator_data_ms: 0.0,
             participant_total_ms: participant.total.median(),
             participant_announce_ms: participant.announce.median(),
             participant_roster_ms: participant.roster.median(),
@@ -139,6 +145,8 @@ impl Report {
         self.add_baseline_ms = baselines.add;
         self.chacha20_baseline_ms = baselines.chacha20;
         self.add_ms = add;
+        let each = self.hash_ms + self.verify_ms + add;
+        self.coordinator_data_ms = f64::from(self.participants) * each + self.unmask_ms;
         self
     }
 
@@ -163,7 +171,7 @@ impl Report {
         text
     }
 
-    fn times(&self) -> [(&'static str, f64); 25] {
+    fn times(&self) -> [(&'static str, f64); 27] {
         [
             ("baseline: copy", self.copy_baseline_ms),
             ("baseline: wrapping add", self.add_baseline_ms),
@@ -172,6 +180,7 @@ impl Report {
             ("mask, with matrix", self.mask_ms),
             ("  matrix alone", self.matrix_ms),
             ("hash of the vector", self.hash_ms),
+            ("verify one signature", self.verify_ms),
             ("share", self.share_ms),
             ("seal, all members", self.seal_ms),
             ("open and check one share", self.open_ms),
@@ -186,6 +195,7 @@ impl Report {
             ("  for each contribution", self.member_total_ms / f64::from(self.participants)),
             ("coordinator, whole round", self.coordinator_total_ms),
             ("  for each contribution", self.coordinator_total_ms / f64::from(self.participants)),
+            ("  hashes, signatures, folds, unmasking", self.coordinator_data_ms),
             ("  contributions", self.coordinator_contribute_ms),
             ("  check values", self.coordinator_check_ms),
             ("  locks", self.coordinator_lock_ms),
