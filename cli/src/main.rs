@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 
 /// Secure aggregation for federated learning.
 #[derive(Parser)]
-#[command(name = "quorate", version, about, max_term_width = 110, after_help = EXAMPLES)]
+#[command(name = "quorate", version, about = "Secure aggregation for federated learning", max_term_width = 110, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
