@@ -1,5 +1,7 @@
 //! Rounds of the virtual world, small ones: every mode and suite, drop-outs, threads.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use std::sync::atomic::AtomicBool;
 
 use quorate_crypto::hash::Digest;

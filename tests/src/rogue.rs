@@ -8,7 +8,7 @@ use quorate_crypto::labels;
 use quorate_crypto::mask::MaskSecret;
 use quorate_crypto::merkle;
 use quorate_crypto::seal::{RoundPublic, Sealer};
-use quorate_crypto::share::{Dealing, ShareContext, Sharing};
+use quorate_crypto::share::{Dealing, ShareContext};
 use quorate_keys::PartyId;
 use quorate_protocol::manifest::Manifest;
 use quorate_protocol::params::{DataPlane, RoundPlan};
@@ -79,18 +79,18 @@ impl<'a> Rogue<'a> {
                 (Vec::new(), digest(labels::DIRECT_VECTOR, &[]), dealing)
             }
         };
-        let shares = self.seal(&sid, sharing, &dealing, poison, rng);
+        let shares = self.seal(&sid, &dealing, poison, rng);
         self.sign(sid, hash, shares, vector)
     }
 
     fn seal(
         &self,
         sid: &Digest,
-        sharing: &Sharing,
         dealing: &Dealing,
         poison: &BTreeMap<u16, Poison>,
         rng: &mut ChaCha20Rng,
     ) -> Vec<Sealed> {
+        let sharing = self.plan.sharing().expect("a masked round");
         let mut sealer = Sealer::new(self.manifest.seal, rng);
         let mut shares = Vec::new();
         for (place, entry) in (1..).zip(&self.roster.members) {

@@ -1,6 +1,8 @@
 //! A malicious coordinator at Announce and Convene: weaker manifests, two manifests, two rosters, foreign keys
 //! ([ANN-1], [POL-1], [CONV-1], [ROST-1], [REG-3]).
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use quorate_crypto::hash::Digest;
 use quorate_crypto::ring::Suite;
 use quorate_crypto::seal::{RoundSecret, SealSuite};

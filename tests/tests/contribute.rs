@@ -1,6 +1,8 @@
 //! Participants that cheat, updates that are none, and parties that crash: [CODEC-2], [MASK-4], [LATE-1],
 //! [ROST-1], [OPEN-3].
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

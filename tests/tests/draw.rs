@@ -1,5 +1,7 @@
 //! Capture of the committee: skipping, foreign ids, grinding ([DRAW-1], [DRAW-2], [DRAW-3], [EPOCH-1]).
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use std::sync::Arc;
 
 use quorate_crypto::hash::{Digest, FieldHasher};
@@ -172,6 +174,9 @@ fn epoch_verdict(deployment: &Deployment, evidence: &EpochEvidence) -> Result<()
     deployment.participant(0).handle(&frame, &mut deployment.rng(1)).map_err(|fault| fault.kind)
 }
 
+/// A change to a ceremony's evidence, and what it is refused for.
+type Change = (fn(&mut EpochEvidence), FaultKind);
+
 /// RT-61 [DRAW-3]: the seed is fixed by record, commitments and values; leaving out, swapping or choosing any
 /// of them afterwards is no seed. Restarts count, and are capped.
 #[test]
@@ -189,7 +194,7 @@ fn rt_61_the_seed_is_not_for_the_coordinator_to_choose() {
     assert_eq!(named(|manifest| manifest.seed = Digest::ZERO), Err(FaultKind::BadSeed));
     assert_eq!(named(|manifest| manifest.epoch = Digest::ZERO), Err(FaultKind::BadEpoch));
     assert_eq!(named(|manifest| manifest.round = 1_001), Err(FaultKind::StaleRound));
-    let changes: [(fn(&mut EpochEvidence), FaultKind); 7] = [
+    let changes: [Change; 7] = [
         (|evidence| evidence.reveals[1].value[0] ^= 1, FaultKind::BadSeed),
         (|evidence| evidence.reveals[1].nonce[0] ^= 1, FaultKind::BadSeed),
         (|evidence| evidence.reveals.swap(0, 1), FaultKind::BadSeed),

@@ -1,5 +1,7 @@
 //! Replay, reflection, redirection, splicing and truncation of every message there is: [SHARE-1], [SIG-1], [WIRE-1].
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use quorate_crypto::hash::Digest;
 use quorate_crypto::ring::Suite;
 use quorate_crypto::seal::{RoundSecret, SealSuite, Sealer};

@@ -1,5 +1,7 @@
 //! Poisoned shares, wrong answers, false complaints: [CHK-1], [CMP-1], [RS-1], [DIRECT-1].
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_crypto::ring::Suite;
@@ -173,7 +175,7 @@ fn rt_24_an_honest_sender_is_never_named() {
 
 fn lie(sharing: &Sharing, value: &CheckValue, rng: &mut ChaCha20Rng) -> CheckValue {
     let CheckValue::Values(bytes) = value else { return value.clone() };
-    if rng.next_u32() % 2 == 0 {
+    if rng.next_u32().is_multiple_of(2) {
         return CheckValue::Complaint(Complaint::Sealed);
     }
     let mut values = sharing.parse_elements(bytes, sharing.checks()).unwrap().to_vec();

@@ -3,6 +3,8 @@
 //! Every test starts the real program in a temporary folder and looks at its output, its exit code and at what
 //! it left behind. Parameters are small; figures are never compared with each other, only names, hashes and bounds.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 mod bench;
 mod folders;
 mod help;

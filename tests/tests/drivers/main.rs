@@ -1,6 +1,8 @@
 //! The drivers of participant and coordinator over the real machines: a full round, a crash at every byte
 //! written, disks that fail (RT-11, RT-68).
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 mod net;
 
 use std::collections::BTreeSet;
