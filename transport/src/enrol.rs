@@ -87,7 +87,7 @@ impl Welcome {
 /// What is asked.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Request {
-    Enrol { key: PublicKey, token: Zeroized, proof: Signature },
+    Enrol { key: Box<PublicKey>, token: Zeroized, proof: Signature },
     Certificate(CertificateRequest),
 }
 
@@ -105,7 +105,7 @@ impl Drop for Zeroized {
 impl Request {
     pub(crate) fn enrol(request: &EnrolmentRequest) -> Self {
         let token = Zeroized(*request.token.expose());
-        Self::Enrol { key: request.key.clone(), token, proof: request.proof }
+        Self::Enrol { key: Box::new(request.key.clone()), token, proof: request.proof }
     }
 }
 
@@ -119,7 +119,7 @@ impl Zeroized {
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Answer {
     Refused(u8),
-    Welcome(Welcome),
+    Welcome(Box<Welcome>),
     Certificate { certificate: Vec<u8>, seconds: u32 },
 }
 

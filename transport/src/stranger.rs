@@ -28,10 +28,10 @@ async fn answer<H: Handler>(shared: &Arc<Shared<H>>, connection: &quinn::Connect
     let (mut send, mut recv) = accepted.map_err(|_| Broken::Lost)?;
     let answer = match enrol::read(&mut recv, REQUEST, limits).await? {
         Request::Enrol { key, token, proof } => {
-            let request = EnrolmentRequest { key, token: token.token(), proof };
+            let request = EnrolmentRequest { key: *key, token: token.token(), proof };
             drop(token);
             match shared.handler.enrol(request).await {
-                Ok(welcome) => Answer::Welcome(welcome),
+                Ok(welcome) => Answer::Welcome(Box::new(welcome)),
                 Err(refusal) => Answer::refused(refusal),
             }
         }

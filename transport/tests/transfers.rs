@@ -1,4 +1,4 @@
-//! Uploads and downloads over connections that break (RT-43), are slow (RT-37) or lie about lengths (RT-40).
+//! Uploads and downloads over connections that break (RT-43) or are slow (RT-37).
 
 mod support;
 
@@ -55,7 +55,7 @@ async fn session(connector: &Connector, index: u32) -> Session {
 }
 
 fn bytes(length: usize) -> Vec<u8> {
-    (0..length).map(|i| (i * i >> 3) as u8).collect()
+    (0..length).map(|i| ((i * i) >> 3) as u8).collect()
 }
 
 /// RT-43: what the coordinator has is not sent again; what it gets is every byte once; a receipt is repeated.

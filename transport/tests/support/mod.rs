@@ -1,5 +1,6 @@
 //! A deployment of three keys, a handler that records what it is told, and a client that keeps no rules.
 #![allow(dead_code, reason = "every test binary uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
