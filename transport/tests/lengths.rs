@@ -1,5 +1,7 @@
 //! Lengths that lie (RT-40); alone in its process, because it measures memory.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
+
 mod support;
 
 use peak_alloc::PeakAlloc;

@@ -1,5 +1,7 @@
 //! Who gets in, and who never has a byte read (RT-42, RT-44, RT-36).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
+
 mod support;
 
 use std::collections::BTreeSet;

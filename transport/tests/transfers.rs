@@ -1,5 +1,7 @@
 //! Uploads and downloads over connections that break (RT-43) or are slow (RT-37).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
+
 mod support;
 
 use std::net::SocketAddr;
