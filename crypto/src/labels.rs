@@ -26,6 +26,10 @@ macro_rules! labels {
 labels! {
     /// Proof of possession at enrolment.
     ENROL = "enrol";
+    /// Request of a registered party for a transport certificate.
+    CERTIFICATE_REQUEST = "certificate-request";
+    /// What a party pins of a deployment: id, coordinator key, certificate authority.
+    TRANSPORT_PIN = "transport-pin";
     /// Leaf of the registry.
     REGISTRY_ENTRY = "registry-entry";
     /// Signed head of the registry.

@@ -66,7 +66,19 @@ const HOMES: &[(&str, &[&str])] = &[
             "x25519-dalek",
         ],
     ),
-    ("quorate-transport", &["quinn", "quinn-proto", "quinn-udp", "rustls", "tokio-rustls", "rustls-webpki"]),
+    (
+        "quorate-transport",
+        &[
+            "quinn",
+            "quinn-proto",
+            "quinn-udp",
+            "rcgen",
+            "rustls",
+            "rustls-webpki",
+            "tokio-rustls",
+            "x509-parser",
+        ],
+    ),
 ];
 
 /// Crates without I/O, clock, threads of a runtime or randomness of the operating system.

@@ -1,0 +1,123 @@
+//! What can go wrong between two ends, and the codes that travel. No error carries text of a peer.
+
+use std::io;
+
+use quinn::{ConnectionError, VarInt};
+use thiserror::Error;
+
+use crate::authority::AuthorityError;
+
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident: $number:ty { $($(#[$of:meta])* $case:ident = $value:literal, $text:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+        pub enum $name { $($(#[$of])* #[error($text)] $case,)* }
+
+        impl $name {
+            /// As it travels.
+            #[must_use]
+            pub const fn code(self) -> $number {
+                match self { $(Self::$case => $value,)* }
+            }
+
+            /// The case of a code, if it is one.
+            #[must_use]
+            pub const fn from_code(code: $number) -> Option<Self> {
+                match code { $($value => Some(Self::$case),)* _ => None }
+            }
+        }
+    };
+}
+
+codes! {
+    /// Why the coordinator refused a request. The connection stays.
+    Refusal: u8 {
+        /// No such round, or not its time.
+        NotNow = 1, "not now";
+        /// Longer than the coordinator takes, or of another length than it expects.
+        Length = 2, "wrong length";
+        /// No room; try again later.
+        Busy = 3, "no room: try again later";
+        /// It broke a rule of the protocol.
+        Invalid = 4, "against the rules";
+        /// No such model, or no such party.
+        Unknown = 5, "unknown";
+        /// The token entitles to nothing.
+        Token = 6, "the token entitles to nothing";
+        /// The coordinator could not do it.
+        Failed = 7, "the coordinator could not do it";
+    }
+}
+
+codes! {
+    /// Why a connection was closed.
+    Closed: u32 {
+        /// Nothing left to say.
+        Done = 0, "done";
+        /// No certificate where one is needed.
+        Unauthenticated = 1, "no certificate";
+        /// The party may not connect any more.
+        Revoked = 2, "revoked";
+        /// The same party has connected again.
+        Replaced = 3, "replaced by a newer connection";
+        /// Slower than the least rate, or silent when it was its turn.
+        Slow = 4, "too slow";
+        /// Bytes that are no exchange of this protocol.
+        Protocol = 5, "bytes out of protocol";
+        /// Too many connections.
+        Full = 6, "too many connections";
+        /// The coordinator is going down.
+        Shutdown = 7, "shutdown";
+    }
+}
+
+impl Closed {
+    pub(crate) fn close(self, connection: &quinn::Connection) {
+        connection.close(VarInt::from_u32(self.code()), b"");
+    }
+
+    /// Why the other side closed a connection, if it said so.
+    pub(crate) fn reason(connection: &quinn::Connection) -> Option<Self> {
+        match connection.close_reason() {
+            Some(ConnectionError::ApplicationClosed(close)) => {
+                u32::try_from(close.error_code.into_inner()).ok().and_then(Self::from_code)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Why an endpoint could not be opened, or an exchange failed.
+#[derive(Debug, Error)]
+pub enum TransportError {
+    /// The socket.
+    #[error("the socket: {0}")]
+    Io(#[from] io::Error),
+    /// A certificate could not be made.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// Keys and certificates do not make a TLS configuration.
+    #[error("TLS does not take this configuration")]
+    Tls,
+    /// No connection: nobody there, too slow, or the TLS handshake failed on either side.
+    #[error("no connection to the coordinator")]
+    Unreachable,
+    /// The connection ended, or was closed for this reason.
+    #[error("the connection ended{}", .0.map(|reason| format!(": {reason}")).unwrap_or_default())]
+    Lost(Option<Closed>),
+    /// The other side did not answer in time, or is slower than the least rate.
+    #[error("the other side is too slow")]
+    Slow,
+    /// Bytes that are no exchange of this protocol.
+    #[error("bytes out of protocol")]
+    Protocol,
+    /// The coordinator refused the request.
+    #[error("refused: {0}")]
+    Refused(#[from] Refusal),
+    /// What the coordinator said at enrolment does not hold together, or is not what was pinned.
+    #[error("the enrolment does not verify")]
+    Enrolment,
+    /// Longer than the caller takes.
+    #[error("longer than allowed")]
+    Length,
+}

@@ -1,0 +1,98 @@
+//! Control frames on their ordered stream: a length in front ([WIRE-1], [WIRE-4]).
+//!
+//! ```text
+//! u32le(length) ‖ frame         length 0, from the coordinator only: "there may be something for you, poll"
+//! ```
+//!
+//! # Security
+//!
+//! The length is held against the largest frame before the frame's header is read, and against the limit of the
+//! frame's own type before its body is. Each direction takes the types that belong to it; a contribution never
+//! comes this way (RT-40).
+
+use quinn::{RecvStream, SendStream};
+use quorate_protocol::wire::{self, HEADER};
+
+use crate::limits::Limits;
+use crate::pace::{Broken, Pace, write};
+
+/// Who sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    Party,
+    Coordinator,
+}
+
+impl From {
+    /// The largest body of a type that this side may send.
+    const fn limit(self, kind: u8) -> Option<usize> {
+        match (self, kind) {
+            (Self::Party, 8 | 12 | 14 | 16 | 18 | 19) | (Self::Coordinator, 7 | 9 | 11 | 13 | 15 | 17) => {
+                wire::limit(kind)
+            }
+            _ => None,
+        }
+    }
+
+    fn largest(self) -> usize {
+        (0..=u8::MAX).filter_map(|kind| self.limit(kind)).max().unwrap_or(0) + HEADER
+    }
+}
+
+/// The next frame; `None` at the end of the stream. Waits for its first byte as long as it takes.
+pub(crate) async fn read(
+    stream: &mut RecvStream,
+    from: From,
+    limits: &Limits,
+) -> Result<Option<Vec<u8>>, Broken> {
+    let mut first = [0; 1];
+    match stream.read(&mut first).await {
+        Ok(Some(_)) => {}
+        Ok(None) => return Ok(None),
+        Err(_) => return Err(Broken::Lost),
+    }
+    let mut pace = Pace::request(limits);
+    let [a, b, c] = pace.exact(stream).await?;
+    let length = u32::from_le_bytes([first[0], a, b, c]) as usize;
+    if length == 0 && from == From::Coordinator {
+        return Ok(Some(Vec::new()));
+    }
+    if length < HEADER || length > from.largest() {
+        return Err(Broken::Protocol);
+    }
+    let header: [u8; HEADER] = pace.exact(stream).await?;
+    // [WIRE-1]: version, type, length, in this order.
+    if header[0] != quorate_protocol::manifest::VERSION {
+        return Err(Broken::Protocol);
+    }
+    let limit = from.limit(header[1]).ok_or(Broken::Protocol)?;
+    if length - HEADER > limit {
+        return Err(Broken::Protocol);
+    }
+    let mut frame = header.to_vec();
+    Pace::new(limits).fill(stream, &mut frame, length).await?;
+    Ok(Some(frame))
+}
+
+/// Writes one frame; an empty one is the word to poll.
+pub(crate) async fn send(stream: &mut SendStream, frame: &[u8], limits: &Limits) -> Result<(), Broken> {
+    let length = u32::try_from(frame.len()).map_err(|_| Broken::Protocol)?;
+    write(stream, &length.to_le_bytes(), limits).await?;
+    write(stream, frame, limits).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_protocol::wire::{Announce, Contribution, Message as _, Poll};
+
+    #[test]
+    fn each_direction_has_its_types() {
+        assert_eq!(From::Party.limit(Contribution::TYPE), None);
+        assert_eq!(From::Party.limit(Announce::TYPE), None);
+        assert_eq!(From::Coordinator.limit(Poll::TYPE), None);
+        assert_eq!(From::Party.limit(Poll::TYPE), Some(16));
+        assert_eq!(From::Party.largest(), (1 << 20) + HEADER);
+        assert_eq!(From::Coordinator.largest(), (8 << 20) + HEADER);
+    }
+}

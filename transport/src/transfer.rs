@@ -1,0 +1,129 @@
+//! Uploads and downloads of a participant: both go on where they were cut off.
+
+use std::sync::Arc;
+
+use quinn::{Connection, RecvStream, SendStream};
+use quorate_crypto::hash::{Digest, sha256};
+use tokio::time::timeout;
+
+use crate::error::{Refusal, TransportError};
+use crate::limits::Limits;
+use crate::member::{DOWNLOAD, FINE, UPLOAD};
+use crate::pace::{Broken, Pace, write};
+use crate::session::lost;
+use crate::staging::UploadHeader;
+
+/// Exchanges beside the control frames of a session.
+#[derive(Clone, Debug)]
+pub struct Exchanges {
+    connection: Connection,
+    limits: Arc<Limits>,
+}
+
+/// The coordinator has the contribution, durably.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// What it has.
+    pub header: UploadHeader,
+    /// Bytes that this call did not have to send: the coordinator had them.
+    pub resumed_at: u64,
+}
+
+impl Exchanges {
+    pub(crate) const fn new(connection: Connection, limits: Arc<Limits>) -> Self {
+        Self { connection, limits }
+    }
+
+    /// Uploads a contribution from where the coordinator stands. After a lost connection call it again with the
+    /// identical bytes ([MASK-4]).
+    ///
+    /// # Errors
+    /// [`TransportError::Refused`] with the coordinator's reason.
+    pub async fn upload(&self, round: u64, frame: &[u8], vector: &[u8]) -> Result<Receipt, TransportError> {
+        let header = UploadHeader {
+            round,
+            frame_hash: sha256(&[frame]),
+            frame_bytes: u32::try_from(frame.len()).map_err(|_| TransportError::Length)?,
+            vector_bytes: vector.len() as u64,
+        };
+        let (mut send, mut recv) = self.open(UPLOAD, &header.to_bytes()).await?;
+        self.accepted(&mut recv).await?;
+        let offset = Pace::request(&self.limits).exact(&mut recv).await;
+        let resumed_at = u64::from_le_bytes(offset.map_err(|broken| self.lost(broken))?);
+        if resumed_at > header.total() {
+            return Err(TransportError::Protocol);
+        }
+        let sent = self.send_rest(&mut send, (frame, vector), resumed_at).await;
+        // A refusal in the middle stops the stream; its code is still to be read.
+        match (self.accepted(&mut recv).await, sent) {
+            (Ok(()), Ok(())) => Ok(Receipt { header, resumed_at }),
+            (Err(refused @ TransportError::Refused(_)), _) | (Err(refused), Ok(())) => Err(refused),
+            (_, Err(broken)) => Err(self.lost(broken)),
+        }
+    }
+
+    async fn send_rest(
+        &self,
+        send: &mut SendStream,
+        (frame, vector): (&[u8], &[u8]),
+        offset: u64,
+    ) -> Result<(), Broken> {
+        let skip = usize::try_from(offset).map_err(|_| Broken::Protocol)?;
+        let of_vector = skip.saturating_sub(frame.len());
+        write(send, frame.get(skip..).unwrap_or_default(), &self.limits).await?;
+        write(send, vector.get(of_vector..).unwrap_or_default(), &self.limits).await?;
+        // Fails only if the coordinator has stopped the stream, and then its code follows.
+        let _ = send.finish();
+        Ok(())
+    }
+
+    /// Downloads a model from where `into` ends; what came stays in `into` when it fails. The caller checks the hash.
+    ///
+    /// # Errors
+    /// [`TransportError::Length`] if the model is longer than `most` bytes or shorter than what `into` holds.
+    pub async fn download(
+        &self,
+        hash: &Digest,
+        most: usize,
+        into: &mut Vec<u8>,
+    ) -> Result<(), TransportError> {
+        let offset = (into.len() as u64).to_le_bytes();
+        let (_send, mut recv) = self.open(DOWNLOAD, &[&hash.as_bytes()[..], &offset].concat()).await?;
+        self.accepted(&mut recv).await?;
+        let length = Pace::request(&self.limits).exact(&mut recv).await;
+        let length = u64::from_le_bytes(length.map_err(|broken| self.lost(broken))?);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if length > most || length < into.len() {
+            return Err(TransportError::Length);
+        }
+        let filled = Pace::new(&self.limits).fill(&mut recv, into, length).await;
+        filled.map_err(|broken| self.lost(broken))
+    }
+
+    async fn open(&self, kind: u8, request: &[u8]) -> Result<(SendStream, RecvStream), TransportError> {
+        let open = async {
+            let (mut send, recv) = self.connection.open_bi().await.map_err(|_| Broken::Lost)?;
+            write(&mut send, &[&[kind], request].concat(), &self.limits).await?;
+            Ok((send, recv))
+        };
+        match timeout(self.limits.request, open).await {
+            Ok(streams) => streams.map_err(|broken| self.lost(broken)),
+            Err(_) => Err(TransportError::Slow),
+        }
+    }
+
+    /// The first byte of an answer. The coordinator may have work to do first: it has six times as long as for a
+    /// request of fixed form.
+    async fn accepted(&self, recv: &mut RecvStream) -> Result<(), TransportError> {
+        let limits = Limits { request: self.limits.request * 6, ..(*self.limits).clone() };
+        let code = Pace::request(&limits).exact(recv).await;
+        match code.map_err(|broken| self.lost(broken))? {
+            [FINE] => Ok(()),
+            [code] => Err(Refusal::from_code(code).map_or(TransportError::Protocol, TransportError::Refused)),
+        }
+    }
+
+    fn lost(&self, broken: Broken) -> TransportError {
+        lost(&self.connection, broken)
+    }
+}
