@@ -14,6 +14,7 @@
 
 mod folder;
 mod ledger;
+pub mod optimise;
 mod service;
 mod spool;
 
