@@ -111,4 +111,5 @@ const USAGE: &str = "usage: cargo xtask <command>
   seeded-secrets        no way from a seed to a real secret
   campaign              RT-15, RT-66 and RT-69 with their full number of trials, some minutes
   fuzz [--seconds S | --runs N] [--target NAME] [--seed SEED]
-                        mutation campaigns over everything that reads bytes of others";
+                        mutation campaigns over everything that reads bytes of others: N inputs of every
+                        target, or 1,000,000 of decoders and 100,000 where keys, plans or machines work";
