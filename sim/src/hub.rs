@@ -259,7 +259,9 @@ impl Hub {
 
     fn judge(&self, opened: Box<Opened>) -> Ending {
         let weight = self.oracle.weight;
-        let sums = opened.sums.is_empty() || opened.sums == self.oracle.slots;
+        // Only a plain round has no sums of slots; a masked one without them has shown nothing.
+        let plain = self.plan.as_ref().is_some_and(|plan| plan.sharing().is_none());
+        let sums = if plain { opened.sums.is_empty() } else { opened.sums == self.oracle.slots };
         let exact = sums && opened.weight == weight;
         let error = |(mean, sum): (&f64, &f64)| (mean - sum / weight as f64).abs();
         let max_error = opened.mean.iter().zip(&self.oracle.update).map(error).fold(0.0, f64::max);

@@ -9,8 +9,9 @@ use quorate_crypto::labels;
 use quorate_crypto::seal::{RoundSecret, SealSuite};
 use quorate_crypto::sign::{PublicKey, SignatureError, SigningKey};
 use quorate_keys::{AuditError, EnrolError, EnrolmentRequest, Head, PartyId, Registry, TokenBook};
+use quorate_protocol::coordinator::CoordinatorEvent;
 use quorate_protocol::draw::Role;
-use quorate_protocol::epoch::{CeremonyParty, CommitteeSource, EpochEvidence, EpochRecord, Reveal};
+use quorate_protocol::epoch::{CeremonyParty, EpochEvidence, EpochRecord, Reveal};
 use quorate_protocol::error::{FaultKind, PolicyBreach};
 use quorate_protocol::manifest::Manifest;
 use quorate_protocol::member::Member;
@@ -287,27 +288,29 @@ fn rt_61_nobody_reveals_before_all_have_committed() {
     assert!(matches!(outsider, Err(FaultKind::BadEpoch)));
 }
 
-/// RT-61: nothing of sets, answers or rosters enters a draw. The panel of a round is known once the seed is.
+/// RT-61 [DRAW-1]: nothing of sets, answers or rosters enters a draw. Two coordinators whose first rounds had
+/// different sets invite the same parties to the second, those of the panel the seed gives.
 #[test]
 fn rt_61_draws_depend_on_seed_round_and_id_alone() {
     let deployment = drawn();
-    let before = order(&deployment, 2);
-    for lost in [0, 1] {
+    let [whole, less] = [false, true].map(|lossy| {
         let mut run = Run::new(&deployment);
-        run.lose(move |delivery| lost == 1 && delivery.from == Peer::Participant(1));
-        let ending = run.play();
-        assert!(matches!(ending, quorate_tests::Ending::Opened(_)));
-        assert_eq!(
-            run.coordinator.epoch().unwrap().seed(),
-            deployment
-                .evidence
-                .verify(&deployment.id(), deployment.coordinator_key().public())
-                .unwrap()
-                .seed()
-        );
-        assert_eq!(order(&deployment, 2), before);
-    }
-    assert!(matches!(deployment.evidence.record.committee, CommitteeSource::Drawn { width: 24 }));
+        run.lose(move |sent| lossy && sent.from == Peer::Participant(1) && sent.is::<Contribution>());
+        let included = run.play().opened().included;
+        run.start();
+        let second = |event: &CoordinatorEvent| match event {
+            CoordinatorEvent::Invited { round: 2, cohort, panel } => Some((cohort.clone(), panel.clone())),
+            _ => None,
+        };
+        (included, run.events.coordinator.iter().find_map(second).unwrap())
+    });
+    assert_ne!(whole.0, less.0, "the first rounds were the same");
+    assert_eq!(whole.1, less.1);
+    let eligible = order(&deployment, 2).into_iter().filter(|(_, eligible)| *eligible);
+    let (mut panel, mut invited): (Vec<u32>, _) = (eligible.map(|(index, _)| index).collect(), whole.1.1);
+    panel.sort_unstable();
+    invited.sort_unstable();
+    assert_eq!(invited, panel);
 }
 
 /// The torsion points of edwards25519 and encodings that are not canonical.

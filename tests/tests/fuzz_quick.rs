@@ -2,7 +2,7 @@
 //! The long ones: `cargo xtask fuzz`.
 
 use peak_alloc::PeakAlloc;
-use quorate_tests::fuzz::{self, Budget, Gauge};
+use quorate_tests::fuzz::{self, Budget, Gauge, Runs};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -15,7 +15,7 @@ fn no_input_panics_or_takes_much_memory() {
         peak: || MEMORY.peak_usage(),
         reset: || MEMORY.reset_peak_usage(),
     };
-    let budget = Budget { runs: 10_000, time: None };
+    let budget = Budget { runs: Runs::Shared(10_000), time: None };
     for target in &mut fuzz::all() {
         let outcome =
             fuzz::campaign(target, 1, budget, Some(gauge)).unwrap_or_else(|finding| panic!("{finding}"));

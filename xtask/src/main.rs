@@ -12,6 +12,7 @@
 //! | `machine-paths` | no path of somebody's machine and no registry host in the repository |
 //! | `seeded-secrets` | no way from a seed to a real secret in what is released |
 //! | `fuzz […]` | mutation campaigns over everything that reads bytes of others; not part of `ci`, which has a short one among its tests |
+//! | `campaign` | attacks with their full number of trials; not part of `ci`, which has short ones among its tests |
 //!
 //! The checks read a [`tree::Tree`], a picture of the repository in memory, so every one has a test
 //! that plants a fault and sees it found.
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         ["machine-paths"] => single(paths::check),
         ["seeded-secrets"] => single(secrets::check),
         ["fuzz", rest @ ..] => fuzz(rest),
+        ["campaign"] => campaign(),
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
@@ -84,6 +86,17 @@ fn fuzz(arguments: &[&str]) -> ExitCode {
     if ran.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// The attacks whose full count of trials takes minutes: the ignored tests of that name, each of which prints seed,
+/// counts and verdict.
+fn campaign() -> ExitCode {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let ran = std::process::Command::new(cargo)
+        .args(["test", "--package", "quorate-crypto", "--lib", "--", "campaign_", "--ignored", "--nocapture"])
+        .current_dir(tree::root())
+        .status();
+    if ran.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 const USAGE: &str = "usage: cargo xtask <command>
 
   ci [--quick]          all checks; --quick leaves out the tests of the crate `quorate-tests`
@@ -96,5 +109,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   links                 relative links of the documents
   machine-paths         no path of a machine, no registry host
   seeded-secrets        no way from a seed to a real secret
+  campaign              RT-15, RT-66 and RT-69 with their full number of trials, some minutes
   fuzz [--seconds S | --runs N] [--target NAME] [--seed SEED]
-                        mutation campaigns over everything that reads bytes of others";
+                        mutation campaigns over everything that reads bytes of others: N inputs of every
+                        target, or 1,000,000 of decoders and 100,000 where keys, plans or machines work";

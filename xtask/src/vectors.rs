@@ -13,9 +13,20 @@ const FOLDER: &str = "tests/vectors/v1/";
 /// The largest file, in bytes: vectors are read by people too.
 const LARGEST: usize = 200_000;
 
+/// Subjects and their files: each subject has answers and refusals.
+const GROUPS: [(&str, &[&str]); 6] = [
+    ("ring", &["gauss.json", "matrix.json"]),
+    ("mask", &["mask.json"]),
+    ("pack", &["pack.json"]),
+    ("share", &["share.json", "field.json", "answer.json", "committee.json"]),
+    ("codec", &["codec.json"]),
+    ("manifest", &["manifest.json"]),
+];
+
 /// Recomputes every vector and compares; looks at the form of the files.
 pub fn check(tree: &Tree) -> Findings {
     let mut findings = check_files(tree);
+    check_groups(tree).into_iter().for_each(|error| findings.error(error));
     match Command::new("python3").args([GENERATOR, "--check"]).current_dir(root()).status() {
         Ok(status) if status.success() => {}
         Ok(_) => findings.error(format!("{GENERATOR} --check found a difference")),
@@ -57,6 +68,24 @@ fn check_files(tree: &Tree) -> Findings {
     findings
 }
 
+/// At least one answer and one refusal in every group.
+fn check_groups(tree: &Tree) -> Vec<String> {
+    let mut errors = Vec::new();
+    for (group, files) in GROUPS {
+        let texts = files.iter().filter_map(|file| tree.texts.get(&format!("{FOLDER}{file}")));
+        let cases: Vec<serde_json::Value> = texts
+            .filter_map(|text| serde_json::from_str::<serde_json::Value>(text).ok())
+            .flat_map(|json| json["cases"].as_array().cloned().unwrap_or_default())
+            .collect();
+        for kind in ["expect", "error"] {
+            if !cases.iter().any(|case| case.get(kind).is_some()) {
+                errors.push(format!("{FOLDER}: the group {group} has no case with `{kind}`"));
+            }
+        }
+    }
+    errors
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +104,21 @@ mod tests {
     #[test]
     fn a_file_of_the_right_form_passes() {
         assert_eq!(errors(&file(&format!("{GOOD}, {BAD}"))), [""; 0]);
+    }
+
+    #[test]
+    fn a_group_without_refusals_or_without_answers_is_found() {
+        let both = file(&format!("{GOOD}, {BAD}"));
+        let tree = |odd: &str| {
+            let names = GROUPS.iter().flat_map(|(_, files)| files.iter().take(1));
+            let texts: Vec<_> = names.map(|name| (format!("{FOLDER}{name}"), both.clone())).collect();
+            let mut list: Vec<_> = texts.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+            list[1].1 = odd;
+            check_groups(&Tree::of(&list))
+        };
+        assert_eq!(tree(&both), [""; 0]);
+        assert!(tree(&file(GOOD))[0].contains("the group mask has no case with `error`"));
+        assert!(tree(&file(BAD))[0].contains("the group mask has no case with `expect`"));
     }
 
     #[test]

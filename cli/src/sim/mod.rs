@@ -141,12 +141,20 @@ fn conclude(folder: &Path, finished: &[Finished], json: bool) -> Result<(), Fail
             }
         }
     }
-    match finished.iter().find(|done| !done.summary.exact) {
-        Some(done) => {
-            Err(Failure::failed(format!("a decoded sum of the {} run is wrong; this is a bug", done.label)))
-        }
-        None => Ok(()),
-    }
+    finished.iter().try_for_each(|done| verdict(done.label, &done.summary))
+}
+
+/// A run that showed nothing, or something wrong, is a failed one.
+fn verdict(label: &str, summary: &Summary) -> Result<(), Failure> {
+    let beyond =
+        summary.max_mean_error.zip(summary.mean_error_bound).is_some_and(|(error, bound)| error > bound);
+    let what = match (summary.exact, summary.included) {
+        (false, _) => format!("a decoded sum of the {label} run is wrong; this is a bug"),
+        (true, 0) => format!("no round of the {label} run was opened, so nothing was shown"),
+        _ if beyond => format!("a mean of the {label} run is further off than its bound; this is a bug"),
+        _ => return Ok(()),
+    };
+    Err(Failure::failed(what))
 }
 
 fn explain(error: &ExperimentError, folder: &Path) -> Failure {
@@ -163,4 +171,29 @@ fn explain(error: &ExperimentError, folder: &Path) -> Failure {
 /// Folder of runs whose `--out` was not given.
 fn default_root() -> PathBuf {
     PathBuf::from("quorate-runs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_run_that_opened_exact_sums_within_the_bound_succeeds() {
+        let good = Summary {
+            exact: true,
+            included: 3,
+            max_mean_error: Some(0.5),
+            mean_error_bound: Some(0.5),
+            ..Summary::default()
+        };
+        assert!(verdict("masked", &good).is_ok());
+        assert!(verdict("plain", &Summary { mean_error_bound: None, ..good.clone() }).is_ok());
+        for bad in [
+            Summary { exact: false, ..good.clone() },
+            Summary { included: 0, max_mean_error: None, ..good.clone() },
+            Summary { max_mean_error: Some(0.6), ..good },
+        ] {
+            assert!(verdict("masked", &bad).is_err());
+        }
+    }
 }

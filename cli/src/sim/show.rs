@@ -102,7 +102,7 @@ pub fn summary(summary: &Summary, folder: &Path) {
             "accuracy, last and best",
             format!("{}, {}", accuracy(summary.accuracy), accuracy(summary.best_accuracy)),
         ),
-        ("sums", if summary.exact { "exact, every one".to_owned() } else { "WRONG".to_owned() }),
+        ("sums", sums(summary).to_owned()),
         ("included, dropped", format!("{}, {}", summary.included, summary.dropped)),
         ("aborted rounds", summary.aborted_rounds.to_string()),
         ("wall time", format!("{:.1} s", summary.wall_s)),
@@ -133,6 +133,15 @@ pub fn summary(summary: &Summary, folder: &Path) {
         table.add_row([name.to_owned(), value]);
     }
     println!("\n{table}");
+}
+
+/// What was seen of the sums; nothing, if no round was opened.
+const fn sums(summary: &Summary) -> &'static str {
+    match (summary.exact, summary.included) {
+        (false, _) => "WRONG",
+        (true, 0) => "none was opened",
+        (true, _) => "exact, every one",
+    }
 }
 
 /// One table of several runs.

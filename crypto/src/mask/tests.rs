@@ -330,12 +330,23 @@ fn no_slots_at_all() {
 /// [RT-15] Masks of the zero vector are uniform: χ² of lowest, middle and highest bytes, both end values met.
 #[test]
 fn masks_are_uniform() {
+    uniform(200_000);
+}
+
+/// The same with 10⁸ words of each suite: `cargo xtask campaign`.
+#[test]
+#[ignore = "long: cargo xtask campaign"]
+fn campaign_rt_15() {
+    uniform(100_000_000);
+}
+
+fn uniform(samples: u32) {
     for (suite, bits) in [(Suite::R8192, 16), (Suite::R4096, 16)] {
         let mut round = Round::new(suite, 1_000, bits, 30_000, 15);
         let w = round.packing.word_bytes();
         let mut counts = vec![[0_u32; 256]; w];
         let mut words = 0_u32;
-        for _ in 0..24 {
+        while words < samples {
             let (vector, _) = round.masked(&vec![0; 30_000]);
             for word in vector.chunks(w) {
                 counts.iter_mut().zip(word).for_each(|(counts, &byte)| counts[usize::from(byte)] += 1);
@@ -349,6 +360,7 @@ fn masks_are_uniform() {
             assert!(chi2 < 255.0 + 6.0 * 510_f64.sqrt(), "{suite} byte {position}: χ² = {chi2}");
             assert!(counts[0] > 0 && counts[255] > 0);
         }
+        println!("RT-15, seed 15, {suite}: {words} words, every byte uniform");
     }
 }
 

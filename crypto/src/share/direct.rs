@@ -191,3 +191,27 @@ fn known_answers() {
         assert_eq!(sha256(&[&bytes]).to_hex(), case.checks);
     }
 }
+
+/// [DIRECT-1], [FIELD-1]: sums are exact in every width, with largest, zero and random slots, for cohorts of up to 300
+/// whose every contributor is there or some are missing.
+#[test]
+fn sums_are_exact_in_every_width() {
+    let mut rng = rng(15);
+    for bits in 1..=24 {
+        for n_max in [2, 3, 17, 300] {
+            let (sharing, a_min) = direct(4, 5, n_max, bits);
+            let top = (1 << bits) - 1;
+            let contributors = if bits % 2 == 0 { n_max } else { 1 + rng.next_u32() % n_max };
+            let mut sums = vec![0_u64; 5];
+            let mut dealings = Vec::new();
+            for _ in 0..contributors {
+                let slots = [top, 0, rng.next_u32() & top, rng.next_u32() & top, top];
+                sums.iter_mut().zip(slots).for_each(|(sum, slot)| *sum += u64::from(slot));
+                dealings.push(open_all(&sharing, &sharing.deal_slots(&slots, &ctx(), &mut rng).unwrap()));
+            }
+            let some = pick(answers(&sharing, &dealings), usize::from(a_min), &mut rng);
+            let opened = sharing.reconstruct_direct(&some, a_min, 5, contributors);
+            assert_eq!(opened, Ok(sums), "{bits} bits, {contributors} of {n_max}");
+        }
+    }
+}

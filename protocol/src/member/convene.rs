@@ -29,7 +29,14 @@ impl Member {
                 self.out.event(MemberEvent::Equivocation(evidence));
             }
         })?;
-        self.stage = Stage::Idle;
+        let earlier = match std::mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Idle => None,
+            Stage::Keyed(keyed) => Some(keyed.accepted.manifest.round),
+            Stage::Serving(serving) => Some(serving.accepted.manifest.round),
+        };
+        if let Some(round) = earlier {
+            self.out.event(MemberEvent::Wiped { round });
+        }
         if !accepted.eligible {
             return Ok(());
         }

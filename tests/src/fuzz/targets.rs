@@ -13,10 +13,13 @@ use quorate_crypto::sign::{PublicKey, Signature, SigningKey};
 use quorate_protocol::codec::Codec;
 use quorate_protocol::coordinator::Coordinator;
 use quorate_protocol::epoch::EpochEvidence;
+use quorate_protocol::log;
 use quorate_protocol::manifest::{Manifest, Schema};
 use quorate_protocol::params::RoundPlan;
-use quorate_protocol::record::{CoordinatorRecord, MemberRecord, ParticipantRecord};
-use quorate_protocol::snapshot::{CoordinatorSnapshot, MemberSnapshot, ParticipantSnapshot, load, store};
+use quorate_protocol::record::{CoordinatorRecord, DeviceRecord, MemberRecord, ParticipantRecord};
+use quorate_protocol::snapshot::{
+    CoordinatorSnapshot, DeviceSnapshot, MemberSnapshot, ParticipantSnapshot, load, store,
+};
 use quorate_protocol::wire::{self, Message};
 use quorate_sim::config::SimConfig;
 use quorate_sim::task::data::{Dataset, PIXELS};
@@ -27,6 +30,7 @@ use serde::de::DeserializeOwned;
 
 use super::corpus::{Corpus, deployment};
 use super::{Target, forged, machines};
+use crate::Deployment;
 
 /// Every target, with its corpus.
 #[must_use]
@@ -35,6 +39,7 @@ pub fn all() -> Vec<Target> {
     let (small, corpus) = (Corpus::of(direct), Corpus::of(masked));
     let mut targets = messages(&small);
     targets.extend(stored(&small));
+    targets.extend(device(&small, direct));
     targets.extend(bodies(&[&small, &corpus], direct.coordinator().public(), **direct.registry.deployment()));
     targets.extend(keys());
     targets.extend(sealed());
@@ -119,6 +124,36 @@ fn stored(corpus: &Corpus) -> Vec<Target> {
         form::<MemberSnapshot>("member-snapshot", &corpus.snapshots[1]),
         form::<CoordinatorSnapshot>("coordinator-snapshot", &corpus.snapshots[2]),
         Target { cost: 100, bounded: false, ..target("restore", corpus.snapshots[2].clone(), restore) },
+    ]
+}
+
+/// What a device keeps: its snapshot, its records, and the file both stand in.
+fn device(corpus: &Corpus, deployment: &Deployment) -> Vec<Target> {
+    let participants =
+        corpus.records[0].iter().filter_map(|bytes| load(bytes).ok().map(DeviceRecord::Participant));
+    let members = corpus.records[1].iter().filter_map(|bytes| load(bytes).ok().map(DeviceRecord::Member));
+    let records: Vec<DeviceRecord> = participants.chain(members).collect();
+    let parts = load(&corpus.snapshots[0][0]).ok().zip(load(&corpus.snapshots[1][0]).ok());
+    let Some((participant, member)) = parts else { return Vec::new() };
+    let snapshot =
+        DeviceSnapshot::V1 { deployment: deployment.id(), party: deployment.ids[0], participant, member };
+    let (mut file, mut end) = log::begin(&snapshot);
+    let mut files = vec![file.clone()];
+    for record in &records {
+        let (bytes, next) = end.append(record);
+        file.extend(bytes);
+        end = next;
+        files.push(file.clone());
+    }
+    let read = |bytes: &[u8]| {
+        let Ok(contents) = log::read::<DeviceSnapshot, DeviceRecord>(bytes) else { return false };
+        assert_eq!(contents.end.length() + contents.torn, bytes.len());
+        true
+    };
+    vec![
+        form::<DeviceSnapshot>("device-snapshot", &[store(&snapshot)]),
+        form::<DeviceRecord>("device-record", &records.iter().map(store).collect::<Vec<_>>()),
+        target("state-file", files, read),
     ]
 }
 

@@ -44,6 +44,10 @@ def matrix_file():
             for degree in (4096, 8192):
                 expect[f"sha256_u64le_{degree}"] = sha256(b"".join(map(u64le, values[:degree]))).hex()
             cases.append(ok(f"block {j}, prime {i}, mh {mh.hex()[:4]}", given, expect))
+    # A ring has as many rows of coefficients as primes; there is no other.
+    for i in (len(PRIMES), len(PRIMES) + 1, 255):
+        given = {"mh": MH.hex(), "block": 0, "prime_index": i}
+        cases.append(bad(f"block 0, prime {i}, which does not exist", given, "prime index"))
     about = (
         "Coefficients of a_j modulo one prime, constant term first: some of them, and SHA-256 over the first 4096 (suite "
         "R4096) and all 8192 (suite R8192) as u64le."
