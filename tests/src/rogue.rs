@@ -83,7 +83,6 @@ impl<'a> Rogue<'a> {
         self.sign(sid, hash, shares, vector)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what a sealed share is made of")]
     fn seal(
         &self,
         sid: &Digest,
