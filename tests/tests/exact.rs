@@ -74,7 +74,7 @@ fn gone(deployment: &Deployment, rng: &mut ChaCha20Rng) -> BTreeMap<Peer, usize>
 fn plain_sum(deployment: &Deployment, included: &[u32], round: u64) -> Vec<u64> {
     let (oracle, bits) = (&deployment.oracle, deployment.options.bits);
     let (base, offset) = (1_u64 << bits, 1_i64 << (bits - 1));
-    let digits = (1..).find(|digits| base.pow(*digits) > u64::from(WEIGHT_BOUND)).unwrap();
+    let digits = (1..).find(|digits| base.pow(*digits) > u64::from(WEIGHT_BOUND)).expect("W is finite");
     let mut sums = vec![0; digits as usize + deployment.options.dim];
     for &party in included {
         let (update, weight) = oracle.update(party, round);
