@@ -90,6 +90,8 @@ labels! {
     MODEL = "model";
     /// Hash of a policy.
     POLICY = "policy";
+    /// List of ids of which a party lets a committee be named.
+    NAMED = "named";
     /// Entry of the transcript chain.
     TRANSCRIPT = "transcript";
     /// Hash of a deployment's name and coordinator key.

@@ -246,7 +246,7 @@ impl Experiment {
             deadlines: SimConfig::deadlines(),
             key_life: SimConfig::KEY_LIFE,
             model: model_hash(&task.safetensors(&self.model)),
-            policy: config.policy().hash(),
+            policy: self.world.policy_hash(config),
             invite: config.per_round,
             allow_plain: config.mode == Mode::Plain,
         })
