@@ -88,6 +88,8 @@ labels! {
     MATRIX = "matrix";
     /// Hash of a model file.
     MODEL = "model";
+    /// Digest by which a participant knows an update again.
+    UPDATE = "update";
     /// Hash of a policy.
     POLICY = "policy";
     /// List of ids of which a party lets a committee be named.

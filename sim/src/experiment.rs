@@ -216,6 +216,7 @@ impl Experiment {
             config: &self.config,
             task: self.task.as_ref(),
             model: &self.model,
+            model_hash: round_config.model,
             upload_bytes: self.config.upload_bytes(self.task.as_ref())?,
             meter: around.meter,
         };

@@ -58,6 +58,7 @@ fn play(options: &Options, rounds: u32) -> (Vec<Round>, Digest) {
                 config: &config,
                 task: task.as_ref(),
                 model: &model,
+                model_hash: model_hash(&task.safetensors(&model)),
                 upload_bytes,
                 meter: &meter,
             };

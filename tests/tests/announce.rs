@@ -6,10 +6,10 @@ use quorate_crypto::ring::Suite;
 use quorate_crypto::seal::{RoundSecret, SealSuite};
 use quorate_keys::{EnrolmentRequest, Registry, TokenBook};
 use quorate_protocol::epoch::EpochEvidence;
-use quorate_protocol::error::{FaultKind, PolicyBreach};
+use quorate_protocol::error::{ApiMisuse, FaultKind, PolicyBreach};
 use quorate_protocol::manifest::{CommitteeShape, Manifest, Mode, model_hash};
 use quorate_protocol::member::MemberEvent;
-use quorate_protocol::participant::ParticipantEvent;
+use quorate_protocol::participant::{ModelError, ParticipantEvent};
 use quorate_protocol::policy::{NamedCommittee, Policy};
 use quorate_protocol::statement::{ManifestStatement, Statement as _};
 use quorate_protocol::wire::{self, Contribution, Relay, Roster, RoundKey};
@@ -248,9 +248,11 @@ fn rt_06_another_model_is_another_session() {
         .iter()
         .any(|(_, event)| matches!(event, MemberEvent::Equivocation(evidence) if proves(evidence)));
     assert!(at_victim && at_member);
-    let participant = &run.participants[&victim];
-    assert!(participant.check_model(b"model").is_ok());
-    assert_eq!(participant.check_model(b"another").unwrap_err().kind, FaultKind::WrongModel);
+    let participant = run.participants.get_mut(&victim).unwrap();
+    assert!(participant.check_model(1, b"model").is_ok());
+    let another = participant.check_model(1, b"another");
+    assert!(matches!(another, Err(ModelError::Fault(fault)) if fault.kind == FaultKind::WrongModel));
+    assert!(matches!(participant.check_model(2, b"model"), Err(ModelError::Misuse(ApiMisuse::WrongRound))));
 }
 
 /// RT-06, RT-64: the victim gets another manifest than everybody else, with the same committee behind it. No

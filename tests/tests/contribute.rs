@@ -8,7 +8,7 @@ use quorate_protocol::codec::CodecError;
 use quorate_protocol::coordinator::{Coordinator, CoordinatorEvent};
 use quorate_protocol::error::{Abort, ApiMisuse, Fault, FaultKind};
 use quorate_protocol::member::Member;
-use quorate_protocol::participant::{ContributeError, Participant};
+use quorate_protocol::participant::{ContributeError, Participant, ParticipantEvent};
 use quorate_protocol::policy::Policy;
 use quorate_protocol::record::{CoordinatorRecord, MemberRecord, ParticipantRecord};
 use quorate_protocol::snapshot::{load, store};
@@ -27,9 +27,10 @@ fn ready(deployment: &Deployment) -> Run<'_> {
     run.idle.extend([0]);
     run.start();
     run.settle_until(|run| {
-        run.events.participants.iter().any(|(index, event)| {
-            *index == 0 && matches!(event, quorate_protocol::participant::ParticipantEvent::Ready { .. })
-        })
+        run.events
+            .participants
+            .iter()
+            .any(|(index, event)| *index == 0 && matches!(event, ParticipantEvent::Ready { .. }))
     });
     run
 }
@@ -37,7 +38,7 @@ fn ready(deployment: &Deployment) -> Run<'_> {
 fn refused(run: &mut Run<'_>, update: &[f32], weight: u64) -> CodecError {
     let mut rng = run.deployment.rng(9);
     let participant = run.participants.get_mut(&0).unwrap();
-    let error = participant.contribute(update, weight, &mut rng).unwrap_err();
+    let error = participant.contribute(1, update, weight, &mut rng).unwrap_err();
     assert!(participant.poll_output().is_none(), "nothing leaves, nothing is recorded");
     let ContributeError::Codec(error) = error else { unreachable!("{error:?}") };
     error
@@ -54,7 +55,7 @@ fn rt_19_weights_above_the_bound_are_local_errors() {
     }
     // The right weight still works.
     let (update, weight) = deployment.oracle.update(0, 1);
-    run.participants.get_mut(&0).unwrap().contribute(&update, weight, &mut deployment.rng(9)).unwrap();
+    run.participants.get_mut(&0).unwrap().contribute(1, &update, weight, &mut deployment.rng(9)).unwrap();
     run.pump_participant(0);
     run.settle();
     assert_eq!(run.ending().opened().included.len(), 5);
@@ -82,7 +83,7 @@ fn rt_20_updates_that_are_no_numbers_are_local_errors() {
     let mut update = vec![0.0; good.len()];
     (update[0], update[1], update[2], update[3]) = (-0.0, f32::MIN_POSITIVE / 2.0, f32::MAX, f32::MIN);
     let clipped =
-        run.participants.get_mut(&0).unwrap().contribute(&update, 8, &mut deployment.rng(9)).unwrap();
+        run.participants.get_mut(&0).unwrap().contribute(1, &update, 8, &mut deployment.rng(9)).unwrap();
     assert_eq!(clipped, 2);
     run.pump_participant(0);
     run.settle();
@@ -92,6 +93,41 @@ fn rt_20_updates_that_are_no_numbers_are_local_errors() {
     (0..expected.len()).for_each(|at| expected[at] += slots.get(at).copied().unwrap_or(128));
     // The subnormal rounds to 0 or, with a probability of 2⁻¹⁴⁰, to 1.
     assert_eq!(opened.sums, expected);
+}
+
+fn misuse(made: Result<usize, ContributeError>) -> ApiMisuse {
+    let Err(ContributeError::Misuse(misuse)) = made else { unreachable!("{made:?}") };
+    misuse
+}
+
+/// RT-06 [MASK-2], [MASK-4]: a call is bound to its round; no update without a checked model, and the same update
+/// never under two round numbers.
+#[test]
+fn mask_4_the_same_update_is_never_sent_under_another_round_number() {
+    let deployment = deployment();
+    let mut run = ready(&deployment);
+    let (update, weight) = deployment.oracle.update(0, 1);
+    let mut unchecked = deployment.participant(0);
+    for delivery in run.log.iter().filter(|delivery| delivery.to == Peer::Participant(0)) {
+        unchecked.handle(delivery.payload.frame(), &mut deployment.rng(7)).unwrap();
+    }
+    let rng = &mut deployment.rng(9);
+    assert_eq!(misuse(unchecked.contribute(1, &update, weight, rng)), ApiMisuse::UncheckedModel);
+    let participant = run.participants.get_mut(&0).unwrap();
+    assert_eq!(misuse(participant.contribute(2, &update, weight, rng)), ApiMisuse::WrongRound);
+    participant.contribute(1, &update, weight, rng).unwrap();
+    run.pump_participant(0);
+    run.settle();
+    assert_eq!(run.start(), 2);
+    run.settle_until(|run| {
+        run.events.participants.iter().any(|event| matches!(event, (0, ParticipantEvent::Ready { round: 2 })))
+    });
+    let participant = run.participants.get_mut(&0).unwrap();
+    assert_eq!(misuse(participant.contribute(1, &update, weight, rng)), ApiMisuse::WrongRound);
+    assert_eq!(misuse(participant.contribute(2, &update, weight, rng)), ApiMisuse::SameUpdate);
+    assert!(participant.poll_output().is_none(), "nothing leaves");
+    let (update, weight) = deployment.oracle.update(0, 2);
+    participant.contribute(2, &update, weight, rng).unwrap();
 }
 
 /// RT-25 [ROST-1], [FOLD-1]: two updates in one round, both signed. The first counts, both are kept as evidence.
@@ -242,7 +278,7 @@ fn rt_11_a_retry_is_identical_and_a_restored_participant_is_silent() {
     assert_eq!(both.len(), 2);
     assert_eq!(both[0], both[1]);
     let (update, weight) = deployment.oracle.update(1, 1);
-    let again = run.participants.get_mut(&1).unwrap().contribute(&update, weight, &mut deployment.rng(8));
+    let again = run.participants.get_mut(&1).unwrap().contribute(1, &update, weight, &mut deployment.rng(8));
     assert!(matches!(again, Err(ContributeError::Misuse(ApiMisuse::AlreadyContributed))));
     // Killed after each record: manifest, contribution. Announced to again, given the roster again.
     let records = run.records.participants[&1].clone();
@@ -260,9 +296,9 @@ fn rt_11_a_retry_is_identical_and_a_restored_participant_is_silent() {
             assert!(matches!(fault.kind, FaultKind::StaleRound | FaultKind::OutOfTurn));
         }
         assert_eq!(restored.retry(), Err(ApiMisuse::NoRound));
-        assert_eq!(restored.trained(), Err(ApiMisuse::NoRound));
+        assert_eq!(restored.trained(1), Err(ApiMisuse::NoRound));
         assert!(matches!(
-            restored.contribute(&update, weight, &mut deployment.rng(8)),
+            restored.contribute(1, &update, weight, &mut deployment.rng(8)),
             Err(ContributeError::Misuse(ApiMisuse::NoRound))
         ));
         assert!(restored.poll_output().is_none());
