@@ -77,11 +77,17 @@ impl Coordinator {
         let (member, sharing) = member.zip(plan.sharing()).ok_or(refused(FaultKind::NotMember))?;
         let id = member.id;
         let leaves: Vec<Digest> = batch.entries.iter().map(CheckEntry::leaf).collect();
-        CheckStatement { sid: batch.sid, root: merkle::root(&leaves) }
+        let root = merkle::root(&leaves);
+        CheckStatement { sid: batch.sid, root }
             .verify(&context, &member.identity, &batch.signature)
             .map_err(refused)?;
+        // The network may repeat what a member said once.
+        if stage.heard.contains(&(batch.member, root)) {
+            return Ok(());
+        }
         let at = usize::from(batch.member) - 1;
         stage.check_entries(at, &batch.entries, sharing).map_err(|kind| Fault::party(id, kind))?;
+        stage.heard.insert((batch.member, root));
         for entry in batch.entries {
             if let Some(sender) = stage.note(at, &entry, sharing) {
                 self.out.event(CoordinatorEvent::Settled { sender });
