@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use quorate_protocol::codec::CodecError;
-use quorate_protocol::coordinator::{Coordinator, CoordinatorEvent};
+use quorate_protocol::coordinator::{Coordinator, CoordinatorEvent, LeftOut};
 use quorate_protocol::error::{Abort, ApiMisuse, Fault, FaultKind};
+use quorate_protocol::id::Time;
 use quorate_protocol::member::Member;
 use quorate_protocol::participant::{ContributeError, Participant, ParticipantEvent};
 use quorate_protocol::policy::Policy;
@@ -207,6 +208,33 @@ fn rt_25_a_vector_that_is_not_the_headers_is_refused() {
     assert_eq!(run.ending().opened().included.len(), 5);
     // RT-55: its receipt was lost; the identical bytes get it again, long after Close.
     assert_eq!(run.deliver(delivery), Ok(()));
+}
+
+/// RT-26 [CMP-1] (0): accepted in time, but the coordinator wakes too late to relay it: left out, not relayed.
+#[test]
+fn rt_26_what_waits_past_the_deadline_is_left_out_and_never_relayed() {
+    let deployment = deployment();
+    // The grace, and one millisecond more.
+    for (late, included) in [(5_500, vec![0, 1, 2, 3, 4]), (5_501, vec![1, 2, 3, 4])] {
+        let mut run = ready(&deployment);
+        run.settle_until(|run| run.sent::<Relay>().len() >= 4);
+        let scene = Scene::of(&run);
+        let rogue = Rogue::new(&deployment, &scene.manifest, &scene.roster, 0);
+        let payload = rogue.contribution(&BTreeMap::new(), &mut deployment.rng(1));
+        let delivery = Delivery { at: run.now, from: Peer::Participant(0), to: Peer::Coordinator, payload };
+        assert_eq!(run.deliver(delivery), Ok(()));
+        run.now = Time(late);
+        run.coordinator.wake(run.now, &mut deployment.rng(2));
+        run.pump_coordinator(None);
+        let relayed = run.sent::<Relay>().len();
+        assert_eq!(relayed, if late == 5_500 { 8 } else { 4 });
+        run.settle();
+        let closed = run.closed().unwrap();
+        assert_eq!(closed.included, included);
+        let left_out: Vec<_> = closed.left_out.iter().map(|(index, why)| (*index, *why)).collect();
+        assert_eq!(left_out, if late == 5_500 { vec![] } else { vec![(0, LeftOut::Late)] });
+        assert!(run.ending().opened().included == included);
+    }
 }
 
 /// [FOLD-1], [DIRECT-1]: suite `direct` has no vector; one that comes all the same is not taken.

@@ -5,7 +5,7 @@ use quorate_crypto::hash::Digest;
 use quorate_crypto::merkle;
 use quorate_crypto::share::{CheckOutcome, Sharing};
 
-use super::contribute::{Accepting, Collecting};
+use super::contribute::{Accepting, Collecting, RELAY_WAIT};
 use super::{Coordinator, CoordinatorEvent, Stage, refused};
 use crate::error::{Abort, Fault, FaultKind};
 use crate::id::Time;
@@ -96,7 +96,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Relays batches that are due; closes when nothing more can come, or at the Check deadline.
+    /// Relays batches that are due, none later than the longest wait after the Contribute deadline; closes when nothing more can come, or at the Check deadline.
     pub(super) fn advance_collecting(&mut self, now: Time) -> Result<bool, Abort> {
         let Some(round) = self.round.as_deref_mut() else { return Ok(false) };
         let deadlines = round.accepted.manifest.deadlines;
@@ -105,7 +105,10 @@ impl Coordinator {
         let expected = round.cohort.len().min(round.accepted.manifest.cohort.n_max as usize);
         let Stage::Collecting(stage) = &mut round.stage else { return Ok(false) };
         let complete = stage.taken.len() >= expected || now >= end;
-        if stage.is_due(now) || complete {
+        // A wake that comes late must not relay what members can no longer be expected to check ([CMP-1] (0)).
+        if now > end.plus(RELAY_WAIT) {
+            stage.miss();
+        } else if stage.is_due(now) || complete {
             stage.flush(number, &mut self.out);
         }
         if !complete || (stage.unsettled > 0 && now < last) {

@@ -30,7 +30,7 @@ const RELAY_BATCH: usize = 256;
 /// Bytes of sealed shares that wait for their batch.
 const RELAY_BYTES: usize = 8 << 20;
 /// Longest wait of an accepted contribution for its batch, in milliseconds.
-const RELAY_WAIT: u64 = 500;
+pub(super) const RELAY_WAIT: u64 = 500;
 
 /// The running sum.
 pub(super) enum Sum {
@@ -136,6 +136,12 @@ impl Collecting {
                 taken.relayed = true;
             }
         }
+    }
+
+    /// Gives up on what waits: it is left out as late.
+    pub(super) fn miss(&mut self) {
+        self.flush_at = Time(u64::MAX);
+        self.unsettled -= std::mem::take(&mut self.pending).len();
     }
 
     /// Whether a batch is due.
