@@ -92,8 +92,12 @@ labels! {
     MATRIX = "matrix";
     /// Hash of a model file.
     MODEL = "model";
+    /// Digest by which a participant knows an update again.
+    UPDATE = "update";
     /// Hash of a policy.
     POLICY = "policy";
+    /// List of ids of which a party lets a committee be named.
+    NAMED = "named";
     /// Entry of the transcript chain.
     TRANSCRIPT = "transcript";
     /// Hash of a deployment's name and coordinator key.

@@ -14,14 +14,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use getrandom::SysRng;
+use quorate_crypto::hash::Digest;
 use quorate_keys::{DeploymentId, PartyId};
 use quorate_protocol::announce::{Accepted, Equivocation, Membership};
 use quorate_protocol::error::{ApiMisuse, Fault, FaultKind};
 use quorate_protocol::id::Time;
+use quorate_protocol::manifest::model_hash;
 use quorate_protocol::member::{Member, MemberEvent};
 use quorate_protocol::outbox::Output;
 use quorate_protocol::params::PlanCache;
-use quorate_protocol::participant::{ContributeError, Participant, ParticipantEvent};
+use quorate_protocol::participant::{ContributeError, ModelError, Participant, ParticipantEvent};
 use quorate_protocol::record::{DeviceRecord, MemberRecord, ParticipantRecord};
 use quorate_protocol::snapshot::DeviceSnapshot;
 use quorate_protocol::wire::{self, Message as _};
@@ -47,7 +49,7 @@ pub enum Action {
     },
     /// Call [`Device::wake`] at this time, or later.
     WakeAt(Time),
-    /// Train on the model of [`Device::current`]; then call [`Device::trained`].
+    /// Get the model of [`Device::current`], have it checked ([`Device::check_model`]), train; then call [`Device::trained`].
     Train {
         /// The round.
         round: u64,
@@ -205,35 +207,51 @@ impl Device {
     /// Checks the model that was downloaded against the manifest ([MASK-2]).
     ///
     /// # Errors
-    /// [`DeviceError::Fault`] if it is another one.
-    pub fn check_model(&self, model: &[u8]) -> Result<(), DeviceError> {
-        Ok(self.running.as_ref().ok_or(DeviceError::Stopped)?.participant.check_model(model)?)
+    /// [`DeviceError::Fault`] if it is another one, [`DeviceError::Misuse`] if the device is in another round.
+    pub fn check_model(&mut self, round: u64, model: &[u8]) -> Result<(), DeviceError> {
+        self.check_model_hash(round, &model_hash(model))
+    }
+
+    /// The same for a caller that has hashed the file itself.
+    ///
+    /// # Errors
+    /// See [`Device::check_model`].
+    pub fn check_model_hash(&mut self, round: u64, model: &Digest) -> Result<(), DeviceError> {
+        self.run(|running| match running.participant.check_model_hash(round, model) {
+            Err(ModelError::Misuse(misuse)) => Err(misuse.into()),
+            Err(ModelError::Fault(fault)) => Err(fault.into()),
+            Ok(()) => Ok(()),
+        })
     }
 
     /// Training is done: [`Action::Ready`] follows when the roster is there.
     ///
     /// # Errors
-    /// [`DeviceError::Misuse`] if there is no round to train for.
-    pub fn trained(&mut self) -> Result<(), DeviceError> {
+    /// [`DeviceError::Misuse`] if the device is not in this round.
+    pub fn trained(&mut self, round: u64) -> Result<(), DeviceError> {
         let early = self.run(|running| {
-            let round = running.participant.current().map(|accepted| accepted.manifest.round);
-            let early = running.early.take().filter(|early| Some(*early) == round);
-            if early.is_none() {
-                running.participant.trained()?;
+            let current = running.participant.current().ok_or(ApiMisuse::NoRound)?.manifest.round;
+            if current != round {
+                return Err(ApiMisuse::WrongRound.into());
             }
-            running.trained = round;
+            let early = running.early.take().filter(|early| *early == round);
+            if early.is_none() {
+                running.participant.trained(round)?;
+            }
+            running.trained = Some(round);
             Ok(early)
         })?;
         self.actions.extend(early.map(|round| Action::Ready { round }));
         Ok(())
     }
 
-    /// Makes the one contribution of the round; gives the number of clipped coordinates.
+    /// Makes the one contribution of the round, once its model was checked; gives the number of clipped
+    /// coordinates. The update contributed last is refused ([MASK-4]).
     ///
     /// # Errors
     /// [`DeviceError::Contribute`]; nothing has left then, and another try may follow.
-    pub fn contribute(&mut self, update: &[f32], weight: u64) -> Result<usize, DeviceError> {
-        self.run(|running| Ok(running.participant.contribute(update, weight, &mut os())?))
+    pub fn contribute(&mut self, round: u64, update: &[f32], weight: u64) -> Result<usize, DeviceError> {
+        self.run(|running| Ok(running.participant.contribute(round, update, weight, &mut os())?))
     }
 
     /// Uploads the identical bytes of this round's contribution again, also after a restart ([MASK-4]).

@@ -291,6 +291,15 @@ pub enum ApiMisuse {
     /// Nothing to contribute to: no manifest and roster have been accepted.
     #[error("there is no round waiting for a contribution")]
     NoRound,
+    /// The call is about another round than the one this party is in.
+    #[error("this party is in another round")]
+    WrongRound,
+    /// The model was not checked against the manifest of this round.
+    #[error("the model of this round was not checked: call check_model first")]
+    UncheckedModel,
+    /// The update was contributed in an earlier round ([MASK-4]).
+    #[error("this very update was contributed in another round")]
+    SameUpdate,
     /// A contribution of this round was already made.
     #[error("this round already has a contribution")]
     AlreadyContributed,

@@ -3,7 +3,7 @@
 //! Participants and members check the same policy. A manifest may be stricter in every axis, never
 //! weaker; the answer to a weaker one is the axis it is weaker on.
 
-use quorate_crypto::hash::{Digest, digest};
+use quorate_crypto::hash::{Digest, FieldHasher, digest};
 use quorate_crypto::labels;
 use quorate_crypto::ring::Suite;
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,43 @@ use serde::{Deserialize, Serialize};
 use crate::draw::{corrupt_bound, tail_bits};
 use crate::epoch::{CommitteeSource, EpochRecord};
 use crate::error::PolicyBreach;
+use crate::id::PartyId;
 use crate::manifest::{CommitteeShape, Manifest, Mode};
 use crate::wire;
+
+/// Of whom a party lets a committee be named ([POL-1]). Whether a committee is drawn or named stands in the epoch
+/// record, which the coordinator writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NamedCommittee {
+    /// Of nobody: committees are drawn.
+    #[default]
+    Refused,
+    /// Of anybody. The coordinator chooses the whole committee: against a coordinator that names its own ids nothing
+    /// is protected.
+    Anybody,
+    /// Of the ids of this list and no other; see [`NamedCommittee::list`].
+    Of(Digest),
+}
+
+impl NamedCommittee {
+    /// Exactly these ids, in the order in which the epoch record names them: `H(named; id₁, id₂, …)`.
+    #[must_use]
+    pub fn list(ids: &[PartyId]) -> Self {
+        let mut hasher = FieldHasher::new(labels::NAMED);
+        for id in ids {
+            hasher.field(&id.to_bytes());
+        }
+        Self::Of(hasher.finish())
+    }
+
+    fn accepts(&self, ids: &[PartyId]) -> bool {
+        match self {
+            Self::Refused => false,
+            Self::Anybody => true,
+            Self::Of(_) => *self == Self::list(ids),
+        }
+    }
+}
 
 /// What a party is willing to take part in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,8 +66,8 @@ pub struct Policy {
     pub cohort_bits: u32,
     /// Wanted −log₂ of the probability that any committee of an epoch holds more than c.
     pub committee_bits: u32,
-    /// Whether a named committee is accepted: c is then a statement of trust.
-    pub allow_named: bool,
+    /// Which named committee is accepted: c is then a statement of trust.
+    pub named: NamedCommittee,
     /// Least share that c is of all named ids, in thousandths, rounded down.
     pub named_corrupt_permille: u32,
     /// Honest contributions that must remain, at least 2.
@@ -62,7 +97,7 @@ impl Default for Policy {
             corrupt_permille: 50,
             cohort_bits: 40,
             committee_bits: 40,
-            allow_named: true,
+            named: NamedCommittee::Refused,
             named_corrupt_permille: 250,
             k_min: 2,
             max_width: crate::params::MAX_COHORT,
@@ -160,7 +195,7 @@ impl Policy {
         }
         match &epoch.committee {
             CommitteeSource::Named(ids) => {
-                ensure(self.allow_named && ids.len() >= usize::from(m), PolicyBreach::Source)?;
+                ensure(self.named.accepts(ids) && ids.len() >= usize::from(m), PolicyBreach::Source)?;
                 // Of all that are named, not of m: the coordinator chooses which m of them serve ([DRAW-1]).
                 let named = u64::try_from(ids.len()).unwrap_or(u64::MAX);
                 let least = named.saturating_mul(u64::from(self.named_corrupt_permille)) / 1000;

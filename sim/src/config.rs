@@ -6,7 +6,7 @@ use quorate_protocol::epoch::CommitteeSource;
 use quorate_protocol::id::PartyId;
 use quorate_protocol::manifest::{CohortShape, CommitteeShape, Deadlines, Mode, Schema};
 use quorate_protocol::params::{self, PlanError, Sizing};
-use quorate_protocol::policy::Policy;
+use quorate_protocol::policy::{NamedCommittee, Policy};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -275,11 +275,17 @@ impl SimConfig {
         (width as u32).min(self.participants)
     }
 
-    /// The policy of every simulated party.
+    /// The policy of every simulated party. Of the committee, if it is named, it accepts the very ids that the run
+    /// names.
     #[must_use]
-    pub fn policy(&self) -> Policy {
+    pub fn policy(&self, ids: &[PartyId]) -> Policy {
+        let named = match self.committee_source(ids) {
+            CommitteeSource::Named(ids) => NamedCommittee::list(&ids),
+            CommitteeSource::Drawn { .. } => NamedCommittee::Refused,
+        };
         Policy {
             allow_plain: self.mode == Mode::Plain,
+            named,
             corrupt_permille: self.corrupt_permille,
             max_key_life: Self::KEY_LIFE,
             named_corrupt_permille: if self.committee < 4 { 0 } else { 200 },
@@ -316,8 +322,8 @@ impl SimConfig {
     #[must_use]
     pub fn cohort(&self) -> CohortShape {
         let record = self.shadow_epoch();
-        let f = self.policy().cohort_bound(&record);
-        let k_min = self.policy().k_min;
+        let f = self.policy(&[]).cohort_bound(&record);
+        let k_min = self.policy(&[]).k_min;
         CohortShape { n_min: f + k_min, n_max: self.per_round, f, k_min, kappa: f }
     }
 
@@ -351,7 +357,7 @@ impl SimConfig {
     #[must_use]
     pub fn committee_safety(&self) -> Option<f64> {
         let c = (self.committee - 1) / 3;
-        (!self.is_named()).then(|| self.policy().committee_tail(self.panel, c, &self.shadow_epoch()))
+        (!self.is_named()).then(|| self.policy(&[]).committee_tail(self.panel, c, &self.shadow_epoch()))
     }
 
     /// The suite with the smallest upload.
@@ -419,7 +425,7 @@ impl SimConfig {
                 permille: self.corrupt_permille,
             });
         }
-        let need = self.policy().committee_bits;
+        let need = self.policy(&[]).committee_bits;
         match self.committee_safety() {
             Some(bits) if bits < f64::from(need) && self.mode == Mode::Masked => {
                 let (committee, participants, permille) =

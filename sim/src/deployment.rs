@@ -71,6 +71,7 @@ impl Deployment {
             None => Coordinator::new(identity, registry),
         };
         hold_ceremony(&mut coordinator, config, &keys, &ids)?;
+        let policy = config.policy(&ids);
         let plans = Arc::new(PlanCache::for_many());
         let (pinned, last) =
             (coordinator.public().clone(), coordinator.transcript().entries().last().copied());
@@ -84,7 +85,7 @@ impl Deployment {
                     coordinator: pinned.clone(),
                     id,
                     identity: Arc::clone(&identity),
-                    policy: config.policy(),
+                    policy: policy.clone(),
                     head,
                 };
                 let mut participant = Participant::new(membership(), Arc::clone(&plans));

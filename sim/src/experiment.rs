@@ -216,6 +216,7 @@ impl Experiment {
             config: &self.config,
             task: self.task.as_ref(),
             model: &self.model,
+            model_hash: round_config.model,
             upload_bytes: self.config.upload_bytes(self.task.as_ref())?,
             meter: around.meter,
         };
@@ -246,7 +247,7 @@ impl Experiment {
             deadlines: SimConfig::deadlines(),
             key_life: SimConfig::KEY_LIFE,
             model: model_hash(&task.safetensors(&self.model)),
-            policy: config.policy().hash(),
+            policy: self.world.policy_hash(config),
             invite: config.per_round,
             allow_plain: config.mode == Mode::Plain,
         })

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use quorate_crypto::hash::Digest;
 use quorate_crypto::kdf::Fresh;
 use quorate_protocol::draw::Role;
 use quorate_protocol::id::Time;
@@ -64,6 +65,8 @@ pub struct RoundContext<'a> {
     pub task: &'a dyn Task,
     /// Global model.
     pub model: &'a [f32],
+    /// Its hash, computed once for everybody.
+    pub model_hash: Digest,
     /// Expected bytes of a contribution.
     pub upload_bytes: usize,
     /// CPU meter.
@@ -212,7 +215,7 @@ impl Party {
             }
             What::Frame(frame) => self.frame(now, &frame, ctx, &mut out),
             What::Trained => {
-                if self.leaves != Some(Leaves::AfterTraining) && self.participant.trained().is_ok() {
+                if self.leaves != Some(Leaves::AfterTraining) && self.trained(ctx) {
                     self.drain_participant(now, ctx, &mut out);
                 }
             }
@@ -265,6 +268,12 @@ impl Party {
         }
     }
 
+    /// The model of the round is there and trained on.
+    fn trained(&mut self, ctx: &RoundContext<'_>) -> bool {
+        self.participant.check_model_hash(ctx.round, &ctx.model_hash).is_ok()
+            && self.participant.trained(ctx.round).is_ok()
+    }
+
     /// Trains and contributes; the bytes leave at once.
     fn upload(&mut self, now: u64, ctx: &RoundContext<'_>, out: &mut Vec<Emission>) {
         if matches!(self.leaves, Some(Leaves::BeforeUpload | Leaves::DuringUpload)) {
@@ -276,7 +285,7 @@ impl Party {
         let mut rng = ctx.contribution_rng(self.index);
         let participant = &mut self.participant;
         let result = measured(ctx.meter, &mut self.stats.participant_ms, || {
-            participant.contribute(&update, weight, &mut rng)
+            participant.contribute(ctx.round, &update, weight, &mut rng)
         });
         let Ok(clipped) = result else {
             self.stats.faults += 1;

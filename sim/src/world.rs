@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use quorate_crypto::hash::{Digest, FieldHasher, vector_digest};
 use quorate_crypto::labels;
+use quorate_keys::PartyId;
 use quorate_protocol::coordinator::{Coordinator, CoordinatorEvent, RoundConfig, StartError};
 use quorate_protocol::draw::Role;
 use quorate_protocol::id::Time;
@@ -130,6 +131,14 @@ impl World {
     #[must_use]
     pub const fn coordinator(&self) -> &Coordinator {
         &self.hub.coordinator
+    }
+
+    /// Hash of the policy that the parties follow.
+    #[must_use]
+    pub fn policy_hash(&self, config: &SimConfig) -> Digest {
+        let keys = self.coordinator().registry().keys();
+        let ids: Vec<PartyId> = (0..).zip(keys).map(|(index, key)| PartyId::new(index, key)).collect();
+        config.policy(&ids).hash()
     }
 
     /// Plays one round.

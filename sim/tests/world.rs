@@ -38,7 +38,7 @@ fn round_config(config: &SimConfig, task: &dyn Task, model: &[f32]) -> RoundConf
         deadlines: SimConfig::deadlines(),
         key_life: SimConfig::KEY_LIFE,
         model: model_hash(&task.safetensors(model)),
-        policy: config.policy().hash(),
+        policy: Digest::ZERO,
         invite: config.per_round,
         allow_plain: config.mode == Mode::Plain,
     }
@@ -60,6 +60,7 @@ fn play(options: &Options, rounds: u32) -> (Vec<Round>, Digest) {
                 config: &config,
                 task: task.as_ref(),
                 model: &model,
+                model_hash: model_hash(&task.safetensors(&model)),
                 upload_bytes,
                 meter: &meter,
             };

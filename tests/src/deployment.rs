@@ -14,7 +14,7 @@ use quorate_protocol::manifest::{CohortShape, CommitteeShape, Deadlines, Mode};
 use quorate_protocol::member::Member;
 use quorate_protocol::params::{PlanCache, committee_shape};
 use quorate_protocol::participant::Participant;
-use quorate_protocol::policy::Policy;
+use quorate_protocol::policy::{NamedCommittee, Policy};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
@@ -47,6 +47,8 @@ pub struct Options {
     pub bits: u8,
     /// Policy of every party.
     pub policy: Policy,
+    /// Whether that policy takes the list of a named committee as its own.
+    pub trusted: bool,
     /// n_min; f + k_min if none.
     pub n_min: Option<u32>,
     /// κ; f if none.
@@ -68,6 +70,7 @@ impl Default for Options {
             dim: 24,
             bits: 8,
             policy: Policy::default(),
+            trusted: true,
             n_min: None,
             kappa: None,
         }
@@ -127,7 +130,7 @@ impl Deployment {
     /// # Panics
     /// Where any step of it fails.
     #[must_use]
-    pub fn build(options: Options, seed: u64) -> Self {
+    pub fn build(mut options: Options, seed: u64) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let coordinator = SigningKey::generate(&mut rng);
         let id = DeploymentId::new("test", coordinator.public());
@@ -140,6 +143,9 @@ impl Deployment {
             keys.push(Arc::new(key));
         }
         let record = record(&options, &registry, &ids);
+        if let (true, CommitteeSource::Named(ids)) = (options.trusted, &record.committee) {
+            options.policy.named = NamedCommittee::list(ids);
+        }
         let evidence = ceremony(&record, &registry, &keys, &coordinator, &mut rng);
         let oracle = Oracle::new(seed, options.dim, options.bits);
         let (plans, secret) = (Arc::new(PlanCache::default()), *coordinator.to_bytes());

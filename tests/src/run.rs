@@ -502,10 +502,16 @@ impl<'a> Run<'a> {
     fn on_participant_event(&mut self, index: u32, event: ParticipantEvent) {
         let machine = self.participants.get_mut(&index).expect("events come from machines that exist");
         match &event {
-            ParticipantEvent::Train { .. } => machine.trained().expect("training follows a manifest"),
+            ParticipantEvent::Train { round } => {
+                let model = machine.current().expect("a manifest was accepted").manifest.model;
+                machine.check_model_hash(*round, &model).expect("the manifest's own");
+                machine.trained(*round).expect("training follows a manifest");
+            }
             ParticipantEvent::Ready { round } if !self.idle.contains(&index) => {
                 let (update, weight) = self.deployment.oracle.update(index, *round);
-                machine.contribute(&update, weight, &mut self.rng).expect("the update fits the schema");
+                machine
+                    .contribute(*round, &update, weight, &mut self.rng)
+                    .expect("the update fits the schema");
             }
             _ => {}
         }

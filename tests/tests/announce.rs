@@ -8,11 +8,11 @@ use quorate_crypto::ring::Suite;
 use quorate_crypto::seal::{RoundSecret, SealSuite};
 use quorate_keys::{EnrolmentRequest, Registry, TokenBook};
 use quorate_protocol::epoch::EpochEvidence;
-use quorate_protocol::error::{FaultKind, PolicyBreach};
+use quorate_protocol::error::{ApiMisuse, FaultKind, PolicyBreach};
 use quorate_protocol::manifest::{CommitteeShape, Manifest, Mode, model_hash};
 use quorate_protocol::member::MemberEvent;
-use quorate_protocol::participant::ParticipantEvent;
-use quorate_protocol::policy::Policy;
+use quorate_protocol::participant::{ModelError, ParticipantEvent};
+use quorate_protocol::policy::{NamedCommittee, Policy};
 use quorate_protocol::statement::{ManifestStatement, Statement as _};
 use quorate_protocol::wire::{self, Contribution, Relay, Roster, RoundKey};
 use quorate_tests::forge::session_of;
@@ -94,12 +94,27 @@ fn rt_10_no_axis_may_be_below_the_partys_own_policy() {
         (PolicyBreach::Dimension, Policy { max_dim: 23, ..Policy::default() }),
         (PolicyBreach::EpochLength, Policy { max_rounds: 999, ..Policy::default() }),
         (PolicyBreach::Width, Policy { max_width: 9, ..Policy::default() }),
-        (PolicyBreach::Source, Policy { allow_named: false, ..Policy::default() }),
         (PolicyBreach::Corrupt, Policy { named_corrupt_permille: 500, ..Policy::default() }),
         (PolicyBreach::Suite, Policy { suites: vec![Suite::R8192], ..Policy::default() }),
     ] {
         let deployment = Deployment::build(Options { policy, ..Options::sized(6, 4) }, 31);
         assert_eq!(changed(&deployment, |_| ()), breach(axis));
+    }
+}
+
+/// RT-10, RT-67 [POL-1]: the coordinator names the committee, and no party has said that it may.
+#[test]
+fn rt_67_the_coordinator_does_not_choose_the_committee() {
+    let other = Deployment::build(Options::sized(6, 4), 31).ids;
+    for (named, verdict) in [
+        (NamedCommittee::Refused, breach(PolicyBreach::Source)),
+        (NamedCommittee::list(&other[..4]), breach(PolicyBreach::Source)),
+        (NamedCommittee::list(&other[6..10]), Ok(())),
+        (NamedCommittee::Anybody, Ok(())),
+    ] {
+        let policy = Policy { named, ..Policy::default() };
+        let options = Options { policy, trusted: false, ..Options::sized(6, 4) };
+        assert_eq!(changed(&Deployment::build(options, 31), |_| ()), verdict, "{named:?}");
     }
 }
 
@@ -235,9 +250,11 @@ fn rt_06_another_model_is_another_session() {
         .iter()
         .any(|(_, event)| matches!(event, MemberEvent::Equivocation(evidence) if proves(evidence)));
     assert!(at_victim && at_member);
-    let participant = &run.participants[&victim];
-    assert!(participant.check_model(b"model").is_ok());
-    assert_eq!(participant.check_model(b"another").unwrap_err().kind, FaultKind::WrongModel);
+    let participant = run.participants.get_mut(&victim).unwrap();
+    assert!(participant.check_model(1, b"model").is_ok());
+    let another = participant.check_model(1, b"another");
+    assert!(matches!(another, Err(ModelError::Fault(fault)) if fault.kind == FaultKind::WrongModel));
+    assert!(matches!(participant.check_model(2, b"model"), Err(ModelError::Misuse(ApiMisuse::WrongRound))));
 }
 
 /// RT-06, RT-64: the victim gets another manifest than everybody else, with the same committee behind it. No

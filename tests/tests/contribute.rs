@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use quorate_protocol::codec::CodecError;
-use quorate_protocol::coordinator::{Coordinator, CoordinatorEvent};
+use quorate_protocol::coordinator::{Coordinator, CoordinatorEvent, LeftOut};
 use quorate_protocol::error::{Abort, ApiMisuse, Fault, FaultKind};
+use quorate_protocol::id::Time;
 use quorate_protocol::member::Member;
-use quorate_protocol::participant::{ContributeError, Participant};
+use quorate_protocol::participant::{ContributeError, Participant, ParticipantEvent};
 use quorate_protocol::policy::Policy;
 use quorate_protocol::record::{CoordinatorRecord, MemberRecord, ParticipantRecord};
 use quorate_protocol::snapshot::{load, store};
@@ -29,9 +30,10 @@ fn ready(deployment: &Deployment) -> Run<'_> {
     run.idle.extend([0]);
     run.start();
     run.settle_until(|run| {
-        run.events.participants.iter().any(|(index, event)| {
-            *index == 0 && matches!(event, quorate_protocol::participant::ParticipantEvent::Ready { .. })
-        })
+        run.events
+            .participants
+            .iter()
+            .any(|(index, event)| *index == 0 && matches!(event, ParticipantEvent::Ready { .. }))
     });
     run
 }
@@ -39,7 +41,7 @@ fn ready(deployment: &Deployment) -> Run<'_> {
 fn refused(run: &mut Run<'_>, update: &[f32], weight: u64) -> CodecError {
     let mut rng = run.deployment.rng(9);
     let participant = run.participants.get_mut(&0).unwrap();
-    let error = participant.contribute(update, weight, &mut rng).unwrap_err();
+    let error = participant.contribute(1, update, weight, &mut rng).unwrap_err();
     assert!(participant.poll_output().is_none(), "nothing leaves, nothing is recorded");
     let ContributeError::Codec(error) = error else { unreachable!("{error:?}") };
     error
@@ -56,7 +58,7 @@ fn rt_19_weights_above_the_bound_are_local_errors() {
     }
     // The right weight still works.
     let (update, weight) = deployment.oracle.update(0, 1);
-    run.participants.get_mut(&0).unwrap().contribute(&update, weight, &mut deployment.rng(9)).unwrap();
+    run.participants.get_mut(&0).unwrap().contribute(1, &update, weight, &mut deployment.rng(9)).unwrap();
     run.pump_participant(0);
     run.settle();
     assert_eq!(run.ending().opened().included.len(), 5);
@@ -84,7 +86,7 @@ fn rt_20_updates_that_are_no_numbers_are_local_errors() {
     let mut update = vec![0.0; good.len()];
     (update[0], update[1], update[2], update[3]) = (-0.0, f32::MIN_POSITIVE / 2.0, f32::MAX, f32::MIN);
     let clipped =
-        run.participants.get_mut(&0).unwrap().contribute(&update, 8, &mut deployment.rng(9)).unwrap();
+        run.participants.get_mut(&0).unwrap().contribute(1, &update, 8, &mut deployment.rng(9)).unwrap();
     assert_eq!(clipped, 2);
     run.pump_participant(0);
     run.settle();
@@ -94,6 +96,41 @@ fn rt_20_updates_that_are_no_numbers_are_local_errors() {
     (0..expected.len()).for_each(|at| expected[at] += slots.get(at).copied().unwrap_or(128));
     // The subnormal rounds to 0 or, with a probability of 2⁻¹⁴⁰, to 1.
     assert_eq!(opened.sums, expected);
+}
+
+fn misuse(made: Result<usize, ContributeError>) -> ApiMisuse {
+    let Err(ContributeError::Misuse(misuse)) = made else { unreachable!("{made:?}") };
+    misuse
+}
+
+/// RT-06 [MASK-2], [MASK-4]: a call is bound to its round; no update without a checked model, and the same update
+/// never under two round numbers.
+#[test]
+fn mask_4_the_same_update_is_never_sent_under_another_round_number() {
+    let deployment = deployment();
+    let mut run = ready(&deployment);
+    let (update, weight) = deployment.oracle.update(0, 1);
+    let mut unchecked = deployment.participant(0);
+    for delivery in run.log.iter().filter(|delivery| delivery.to == Peer::Participant(0)) {
+        unchecked.handle(delivery.payload.frame(), &mut deployment.rng(7)).unwrap();
+    }
+    let rng = &mut deployment.rng(9);
+    assert_eq!(misuse(unchecked.contribute(1, &update, weight, rng)), ApiMisuse::UncheckedModel);
+    let participant = run.participants.get_mut(&0).unwrap();
+    assert_eq!(misuse(participant.contribute(2, &update, weight, rng)), ApiMisuse::WrongRound);
+    participant.contribute(1, &update, weight, rng).unwrap();
+    run.pump_participant(0);
+    run.settle();
+    assert_eq!(run.start(), 2);
+    run.settle_until(|run| {
+        run.events.participants.iter().any(|event| matches!(event, (0, ParticipantEvent::Ready { round: 2 })))
+    });
+    let participant = run.participants.get_mut(&0).unwrap();
+    assert_eq!(misuse(participant.contribute(1, &update, weight, rng)), ApiMisuse::WrongRound);
+    assert_eq!(misuse(participant.contribute(2, &update, weight, rng)), ApiMisuse::SameUpdate);
+    assert!(participant.poll_output().is_none(), "nothing leaves");
+    let (update, weight) = deployment.oracle.update(0, 2);
+    participant.contribute(2, &update, weight, rng).unwrap();
 }
 
 /// RT-25 [ROST-1], [FOLD-1]: two updates in one round, both signed. The first counts, both are kept as evidence.
@@ -156,7 +193,8 @@ fn rt_25_a_vector_that_is_not_the_headers_is_refused() {
     for vector in [flipped, vector[1..].to_vec(), Vec::new(), [&vector[..], &[0]].concat()] {
         let payload = Payload::Contribution(Arc::clone(frame), vector.into());
         let delivery = Delivery { at: run.now, from: Peer::Participant(0), to: Peer::Coordinator, payload };
-        assert_eq!(run.deliver(delivery).unwrap_err().kind, FaultKind::WrongVector);
+        // RT-24: the vector is signed by nobody, so its deliverer is at fault and not the sender.
+        assert_eq!(run.deliver(delivery), Err(Fault::deliverer(FaultKind::WrongVector)));
     }
     // The whole contribution under a signature that is another's.
     let mut forged: Contribution = honest.parse().unwrap();
@@ -167,9 +205,38 @@ fn rt_25_a_vector_that_is_not_the_headers_is_refused() {
     assert_eq!(run.deliver(delivery).unwrap_err().kind, FaultKind::BadSignature);
     let delivery =
         Delivery { at: run.now, from: Peer::Participant(0), to: Peer::Coordinator, payload: honest };
-    assert_eq!(run.deliver(delivery), Ok(()));
+    assert_eq!(run.deliver(delivery.clone()), Ok(()));
     run.settle();
     assert_eq!(run.ending().opened().included.len(), 5);
+    // RT-55: its receipt was lost; the identical bytes get it again, long after Close.
+    assert_eq!(run.deliver(delivery), Ok(()));
+}
+
+/// RT-26 [CMP-1] (0): accepted in time, but the coordinator wakes too late to relay it: left out, not relayed.
+#[test]
+fn rt_26_what_waits_past_the_deadline_is_left_out_and_never_relayed() {
+    let deployment = deployment();
+    // The grace, and one millisecond more.
+    for (late, included) in [(5_500, vec![0, 1, 2, 3, 4]), (5_501, vec![1, 2, 3, 4])] {
+        let mut run = ready(&deployment);
+        run.settle_until(|run| run.sent::<Relay>().len() >= 4);
+        let scene = Scene::of(&run);
+        let rogue = Rogue::new(&deployment, &scene.manifest, &scene.roster, 0);
+        let payload = rogue.contribution(&BTreeMap::new(), &mut deployment.rng(1));
+        let delivery = Delivery { at: run.now, from: Peer::Participant(0), to: Peer::Coordinator, payload };
+        assert_eq!(run.deliver(delivery), Ok(()));
+        run.now = Time(late);
+        run.coordinator.wake(run.now, &mut deployment.rng(2));
+        run.pump_coordinator(None);
+        let relayed = run.sent::<Relay>().len();
+        assert_eq!(relayed, if late == 5_500 { 8 } else { 4 });
+        run.settle();
+        let closed = run.closed().unwrap();
+        assert_eq!(closed.included, included);
+        let left_out: Vec<_> = closed.left_out.iter().map(|(index, why)| (*index, *why)).collect();
+        assert_eq!(left_out, if late == 5_500 { vec![] } else { vec![(0, LeftOut::Late)] });
+        assert!(run.ending().opened().included == included);
+    }
 }
 
 /// [FOLD-1], [DIRECT-1]: suite `direct` has no vector; one that comes all the same is not taken.
@@ -217,7 +284,7 @@ fn rt_26_late_updates_are_refused_and_never_relayed() {
         }
         let late = receiver.try_recv().unwrap();
         let fault = run.deliver(late).unwrap_err();
-        assert_eq!((stage, fault.kind), (stage, FaultKind::Late));
+        assert_eq!((stage, fault), (stage, Fault::deliverer(FaultKind::Late)));
         run.settle();
         assert_eq!(run.ending().opened().included, [0, 1, 3, 4]);
         let relayed = run.sent::<Relay>().into_iter().flat_map(|(_, _, relay)| relay.items);
@@ -244,7 +311,7 @@ fn rt_11_a_retry_is_identical_and_a_restored_participant_is_silent() {
     assert_eq!(both.len(), 2);
     assert_eq!(both[0], both[1]);
     let (update, weight) = deployment.oracle.update(1, 1);
-    let again = run.participants.get_mut(&1).unwrap().contribute(&update, weight, &mut deployment.rng(8));
+    let again = run.participants.get_mut(&1).unwrap().contribute(1, &update, weight, &mut deployment.rng(8));
     assert!(matches!(again, Err(ContributeError::Misuse(ApiMisuse::AlreadyContributed))));
     // Killed after each record: manifest, contribution. Announced to again, given the roster again.
     let records = run.records.participants[&1].clone();
@@ -262,9 +329,9 @@ fn rt_11_a_retry_is_identical_and_a_restored_participant_is_silent() {
             assert!(matches!(fault.kind, FaultKind::StaleRound | FaultKind::OutOfTurn));
         }
         assert_eq!(restored.retry(), Err(ApiMisuse::NoRound));
-        assert_eq!(restored.trained(), Err(ApiMisuse::NoRound));
+        assert_eq!(restored.trained(1), Err(ApiMisuse::NoRound));
         assert!(matches!(
-            restored.contribute(&update, weight, &mut deployment.rng(8)),
+            restored.contribute(1, &update, weight, &mut deployment.rng(8)),
             Err(ContributeError::Misuse(ApiMisuse::NoRound))
         ));
         assert!(restored.poll_output().is_none());

@@ -7,7 +7,7 @@ use rand_core::CryptoRng;
 
 use super::clock::{Samples, timed};
 use super::setting::BenchError;
-use super::world::World;
+use super::world::{ROUND, World};
 
 /// What a participant costs.
 #[derive(Debug, Default)]
@@ -42,12 +42,15 @@ pub fn measure<R: CryptoRng + ?Sized>(
         let refused = |_| BenchError::Round("announcing to a participant");
         let (announced, result) = timed(|| participant.handle(&announce, rng));
         result.map_err(refused)?;
-        participant.trained().map_err(|_| BenchError::Round("asking for the roster"))?;
+        participant
+            .check_model_hash(ROUND, &config.model)
+            .map_err(|_| BenchError::Round("checking the model"))?;
+        participant.trained(ROUND).map_err(|_| BenchError::Round("asking for the roster"))?;
         let roster = world.roster_for(index, rng)?;
         let refused = |_| BenchError::Round("showing a participant the roster");
         let (verified, result) = timed(|| participant.handle(&roster, rng));
         result.map_err(refused)?;
-        let (contributed, result) = timed(|| participant.contribute(&update, 1, rng));
+        let (contributed, result) = timed(|| participant.contribute(ROUND, &update, 1, rng));
         result.map_err(|_| BenchError::Round("contributing"))?;
         if run == 0 {
             figures.upload_bytes = uploaded(&mut participant);

@@ -1,6 +1,7 @@
 //! Announce, the coordinator's side: one manifest a round, its number used up durably first; its twin is
 //! `participant/announce.rs`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use quorate_crypto::hash::Digest;
@@ -123,6 +124,7 @@ impl Coordinator {
             cohort: invited,
             panel: eligible,
             closed: false,
+            receipts: BTreeMap::new(),
             stage,
         }));
         self.out.event(CoordinatorEvent::Invited { round: number, cohort, panel });

@@ -5,7 +5,7 @@ use quorate_crypto::hash::Digest;
 use quorate_crypto::merkle;
 use quorate_crypto::share::{CheckOutcome, Sharing};
 
-use super::contribute::{Accepting, Collecting};
+use super::contribute::{Accepting, Collecting, RELAY_WAIT};
 use super::{Coordinator, CoordinatorEvent, Stage, refused};
 use crate::error::{Abort, Fault, FaultKind};
 use crate::id::Time;
@@ -77,11 +77,17 @@ impl Coordinator {
         let (member, sharing) = member.zip(plan.sharing()).ok_or(refused(FaultKind::NotMember))?;
         let id = member.id;
         let leaves: Vec<Digest> = batch.entries.iter().map(CheckEntry::leaf).collect();
-        CheckStatement { sid: batch.sid, root: merkle::root(&leaves) }
+        let root = merkle::root(&leaves);
+        CheckStatement { sid: batch.sid, root }
             .verify(&context, &member.identity, &batch.signature)
             .map_err(refused)?;
+        // The network may repeat what a member said once.
+        if stage.heard.contains(&(batch.member, root)) {
+            return Ok(());
+        }
         let at = usize::from(batch.member) - 1;
         stage.check_entries(at, &batch.entries, sharing).map_err(|kind| Fault::party(id, kind))?;
+        stage.heard.insert((batch.member, root));
         for entry in batch.entries {
             if let Some(sender) = stage.note(at, &entry, sharing) {
                 self.out.event(CoordinatorEvent::Settled { sender });
@@ -90,7 +96,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Relays batches that are due; closes when nothing more can come, or at the Check deadline.
+    /// Relays batches that are due, none later than the longest wait after the Contribute deadline; closes when nothing more can come, or at the Check deadline.
     pub(super) fn advance_collecting(&mut self, now: Time) -> Result<bool, Abort> {
         let Some(round) = self.round.as_deref_mut() else { return Ok(false) };
         let deadlines = round.accepted.manifest.deadlines;
@@ -99,7 +105,10 @@ impl Coordinator {
         let expected = round.cohort.len().min(round.accepted.manifest.cohort.n_max as usize);
         let Stage::Collecting(stage) = &mut round.stage else { return Ok(false) };
         let complete = stage.taken.len() >= expected || now >= end;
-        if stage.is_due(now) || complete {
+        // A wake that comes late must not relay what members can no longer be expected to check ([CMP-1] (0)).
+        if now > end.plus(RELAY_WAIT) {
+            stage.miss();
+        } else if stage.is_due(now) || complete {
             stage.flush(number, &mut self.out);
         }
         if !complete || (stage.unsettled > 0 && now < last) {

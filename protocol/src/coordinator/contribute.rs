@@ -5,7 +5,7 @@
 //! is folded in one pass and its vector given back to the driver. Sealed shares are relayed in batches and
 //! dropped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quorate_crypto::hash::{Digest, digest, vector_digest};
@@ -30,7 +30,7 @@ const RELAY_BATCH: usize = 256;
 /// Bytes of sealed shares that wait for their batch.
 const RELAY_BYTES: usize = 8 << 20;
 /// Longest wait of an accepted contribution for its batch, in milliseconds.
-const RELAY_WAIT: u64 = 500;
+pub(super) const RELAY_WAIT: u64 = 500;
 
 /// The running sum.
 pub(super) enum Sum {
@@ -73,6 +73,8 @@ pub(super) struct Collecting {
     flush_at: Time,
     pub(super) unsettled: usize,
     pub(super) complaints: usize,
+    /// Batches of check values that were taken: member and root.
+    pub(super) heard: BTreeSet<(u16, Digest)>,
 }
 
 impl Collecting {
@@ -105,6 +107,7 @@ impl Collecting {
             flush_at: Time(u64::MAX),
             unsettled: 0,
             complaints: 0,
+            heard: BTreeSet::new(),
         }
     }
 
@@ -133,6 +136,12 @@ impl Collecting {
                 taken.relayed = true;
             }
         }
+    }
+
+    /// Gives up on what waits: it is left out as late.
+    pub(super) fn miss(&mut self) {
+        self.flush_at = Time(u64::MAX);
+        self.unsettled -= std::mem::take(&mut self.pending).len();
     }
 
     /// Whether a batch is due.
@@ -200,6 +209,7 @@ impl Coordinator {
         let Contribution { header, signature, shares } = message;
         let cells = context.plan.sharing().map(Cells::new).unwrap_or_default();
         let hdr = header.hdr();
+        round.receipts.insert(index, hdr);
         stage.taken.insert(index, Accepting { id, header, signature, hdr, cells, relayed: false });
         self.out.event(CoordinatorEvent::Accepted { sender: index });
         if stage.roster.is_some() {
@@ -222,7 +232,11 @@ impl Round {
         let stage = match &self.stage {
             Stage::Collecting(stage) => stage,
             Stage::Convening(_) => return Err(refused(FaultKind::OutOfTurn)),
-            _ => return Err(Fault::party(id, FaultKind::Late)),
+            // Nothing is proven yet: the deliverer is late, not the one that is named in the header.
+            _ => {
+                let repeated = self.receipts.get(&id.index) == Some(&message.header.hdr());
+                return if repeated { Ok(true) } else { Err(refused(FaultKind::Late)) };
+            }
         };
         if message.header.sid != stage.sid {
             return Err(refused(FaultKind::WrongSession));
@@ -236,7 +250,7 @@ impl Round {
             return Err(signed.map_or_else(refused, |()| Fault::party(id, FaultKind::SecondHeader)));
         }
         if now >= self.at(self.accepted.manifest.deadlines.contribute) {
-            return Err(Fault::party(id, FaultKind::Late));
+            return Err(refused(FaultKind::Late));
         }
         let room = stage.taken.len() < self.accepted.manifest.cohort.n_max as usize;
         if room && self.cohort.contains(&id.index) && self.accepted.may_contribute(&id) {
@@ -274,8 +288,8 @@ impl Round {
             DataPlane::Direct => digest(labels::DIRECT_VECTOR, &[]),
             _ => vector_digest(vector),
         };
-        let id = message.header.sender;
-        if hash == message.header.vector { Ok(tree) } else { Err(Fault::party(id, FaultKind::WrongVector)) }
+        // The vector is not signed: whoever delivered it may have changed it.
+        if hash == message.header.vector { Ok(tree) } else { Err(refused(FaultKind::WrongVector)) }
     }
 
     /// Exactly m sealed shares of exactly the right sizes.

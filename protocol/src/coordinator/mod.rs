@@ -150,6 +150,8 @@ struct Round {
     panel: BTreeSet<u32>,
     /// Whether a set has been sent to members: from then on contributions may count as opened.
     closed: bool,
+    /// Header hashes of the contributions taken: a repetition gets its receipt again, also after Close.
+    receipts: BTreeMap<u32, Digest>,
     stage: Stage,
 }
 

@@ -50,12 +50,15 @@ impl Coordinator {
         }
         let statement = AnswerStatement { set: answer.set, index: answer.member, shares: &answer.shares };
         statement.verify(&context, &member.identity, &answer.signature).map_err(refused)?;
-        if stage.answers.contains_key(&answer.member) {
+        let leaf = merkle::leaf_hash(&wire::body(&answer));
+        if let Some((_, first)) = stage.answers.get(&answer.member) {
+            if *first == leaf {
+                return Ok(());
+            }
             return Err(Fault::party(member.id, FaultKind::SecondAnswer));
         }
         let parsed = plan.sharing().and_then(|sharing| sharing.parse_answer(&answer.shares).ok());
         let shares = parsed.ok_or(Fault::party(member.id, FaultKind::BadAnswer))?;
-        let leaf = merkle::leaf_hash(&wire::body(&answer));
         stage.answers.insert(answer.member, (shares, leaf));
         Ok(())
     }

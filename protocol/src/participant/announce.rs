@@ -1,11 +1,25 @@
 //! Announce, the participant's side; its twin is `coordinator/announce.rs`.
 
+use quorate_crypto::hash::Digest;
+use thiserror::Error;
+
 use super::{Participant, ParticipantEvent, Ready, Stage};
 use crate::draw::Role;
 use crate::error::{ApiMisuse, Fault, FaultKind};
-use crate::manifest::Mode;
+use crate::manifest::{Mode, model_hash};
 use crate::record::ManifestRecord;
 use crate::wire::{self, Announce, RosterRequest, Unverified};
+
+/// Why a model was not accepted.
+#[derive(Debug, Error)]
+pub enum ModelError {
+    /// Not the time for it.
+    #[error(transparent)]
+    Misuse(#[from] ApiMisuse),
+    /// It is not the manifest's.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
 
 impl Participant {
     /// Accepts a manifest ([ANN-1]) and durably notes that this one, and no other, is acted on in this
@@ -20,6 +34,7 @@ impl Participant {
         })?;
         let round = accepted.manifest.round;
         let _permit = self.out.persist(ManifestRecord { round, mh: accepted.mh });
+        self.checked = false;
         if accepted.eligible {
             self.stage = Stage::Training(Box::new(accepted));
             self.out.event(ParticipantEvent::Train { round });
@@ -29,20 +44,33 @@ impl Participant {
         Ok(())
     }
 
-    /// Checks the model that was downloaded against the manifest ([MASK-2]).
-    pub fn check_model(&self, model: &[u8]) -> Result<(), Fault> {
-        let Some(accepted) = self.current() else { return Ok(()) };
-        if crate::manifest::model_hash(model) == accepted.manifest.model {
-            Ok(())
-        } else {
-            Err(Fault::deliverer(FaultKind::WrongModel))
-        }
+    /// Checks the model that was downloaded against the manifest of the round ([MASK-2]). Without it there is no
+    /// contribution: the model hash is part of the key of the mask matrix, and an update of another model would be
+    /// added to those of this one.
+    pub fn check_model(&mut self, round: u64, model: &[u8]) -> Result<(), ModelError> {
+        self.check_model_hash(round, &model_hash(model))
     }
 
-    /// The caller has trained: fetches the roster, or is ready at once where there is none (plain mode).
-    pub fn trained(&mut self) -> Result<(), ApiMisuse> {
+    /// The same for a caller that has hashed the file itself, with [`model_hash`].
+    pub fn check_model_hash(&mut self, round: u64, model: &Digest) -> Result<(), ModelError> {
+        let accepted = self.current().ok_or(ApiMisuse::NoRound)?;
+        if accepted.manifest.round != round {
+            return Err(ApiMisuse::WrongRound.into());
+        }
+        if accepted.manifest.model != *model {
+            return Err(Fault::deliverer(FaultKind::WrongModel).into());
+        }
+        self.checked = true;
+        Ok(())
+    }
+
+    /// The caller has trained for this round: fetches the roster, or is ready at once where there is none (plain
+    /// mode).
+    pub fn trained(&mut self, round: u64) -> Result<(), ApiMisuse> {
         let Stage::Training(accepted) = &self.stage else { return Err(ApiMisuse::NoRound) };
-        let round = accepted.manifest.round;
+        if accepted.manifest.round != round {
+            return Err(ApiMisuse::WrongRound);
+        }
         if accepted.manifest.mode == Mode::Plain {
             let accepted = (**accepted).clone();
             self.stage = Stage::Ready(Box::new(Ready { accepted, roster: None }));

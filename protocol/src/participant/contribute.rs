@@ -18,6 +18,7 @@ use quorate_crypto::share::{DealError, Dealing, ShareContext};
 use quorate_crypto::sign::PublicKey;
 use rand_core::CryptoRng;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use super::{Bytes, Contributed, Participant, Ready, Stage};
 use crate::codec::{CodecError, Quantised};
@@ -49,6 +50,12 @@ pub enum ContributeError {
     Seal(#[from] SealError),
 }
 
+/// `H(update; u64le(weight), H(vector))`: tells whether an update was contributed before.
+fn update_digest(update: &[f32], weight: u64) -> Digest {
+    let bytes: Zeroizing<Vec<u8>> = Zeroizing::new(update.iter().flat_map(|x| x.to_le_bytes()).collect());
+    digest(labels::UPDATE, &[&weight.to_le_bytes(), vector_digest(&bytes).as_bytes()])
+}
+
 /// HPKE info of a sealed share ([SHARE-1]).
 #[must_use]
 pub fn share_info(sid: &Digest, sender: &PartyId, member: &PartyId, index: u16) -> Digest {
@@ -59,10 +66,15 @@ pub fn share_info(sid: &Digest, sender: &PartyId, member: &PartyId, index: u16) 
 impl Participant {
     /// Makes the one contribution of this round and queues it: the record first, then the upload.
     ///
+    /// Only after the round's model was checked ([MASK-2]), and never for the update contributed last
+    /// ([MASK-4]): two sums with the same update in them differ by what they should not show. The digest that tells
+    /// is in memory only; after a restart the caller has to train anew.
+    ///
     /// `update` has the manifest's d coordinates, `weight` is 1 … W. Errors leave everything as it was.
     /// Returns how many coordinates were clipped.
     pub fn contribute<R: CryptoRng + ?Sized>(
         &mut self,
+        round: u64,
         update: &[f32],
         weight: u64,
         rng: &mut R,
@@ -74,6 +86,17 @@ impl Participant {
             }
             _ => return Err(ApiMisuse::NoRound.into()),
         };
+        let manifest = &ready.accepted.manifest;
+        if manifest.round != round {
+            return Err(ApiMisuse::WrongRound.into());
+        }
+        if !self.checked {
+            return Err(ApiMisuse::UncheckedModel.into());
+        }
+        let same = update_digest(update, weight);
+        if self.update == Some(same) {
+            return Err(ApiMisuse::SameUpdate.into());
+        }
         let rng = &mut Fresh::from_rng(rng);
         let codec = ready.accepted.plan.codec();
         let (header, vector, shares) = match &ready.roster {
@@ -87,6 +110,7 @@ impl Participant {
             }
         };
         let clipped = codec.count_clipped(update);
+        self.update = Some(same);
         self.leave(header, vector, shares);
         Ok(clipped)
     }

@@ -6,7 +6,8 @@
 //!   └───── a manifest with a higher round replaces whatever is there ◀──────┘
 //! ```
 //!
-//! The caller trains on [`ParticipantEvent::Train`], asks for the roster when it is done
+//! The caller gets the model and has it checked ([`Participant::check_model`]), trains on
+//! [`ParticipantEvent::Train`], asks for the roster when it is done
 //! ([`Participant::trained`]), and hands the update over on [`ParticipantEvent::Ready`]. It may vanish as
 //! soon as the upload is through.
 //!
@@ -22,8 +23,10 @@ mod result;
 
 use std::sync::Arc;
 
+use quorate_crypto::hash::Digest;
 use rand_core::CryptoRng;
 
+pub use announce::ModelError;
 pub use contribute::{ContributeError, share_info};
 
 use crate::announce::{Accepted, Equivocation, Membership, Trust};
@@ -99,6 +102,10 @@ pub struct Participant {
     trust: Trust,
     stage: Stage,
     last: Option<ContributionRecord>,
+    /// Whether the model of the manifest in force was checked.
+    checked: bool,
+    /// Digest of the update contributed last.
+    update: Option<Digest>,
     out: Out,
 }
 
@@ -106,7 +113,8 @@ impl Participant {
     /// A participant that has taken part in nothing yet.
     #[must_use]
     pub fn new(membership: Membership, plans: Arc<PlanCache>) -> Self {
-        Self { trust: Trust::new(membership, plans), stage: Stage::Idle, last: None, out: Out::default() }
+        let (trust, out) = (Trust::new(membership, plans), Out::default());
+        Self { trust, stage: Stage::Idle, last: None, checked: false, update: None, out }
     }
 
     /// This party.

@@ -31,6 +31,7 @@ fn named(change: impl FnOnce(&mut Policy, &mut Manifest, &mut EpochRecord)) -> R
     breach(|policy, manifest, epoch| {
         let world = World::new(5);
         epoch.committee = CommitteeSource::Named((0..5).map(|index| world.id(index)).collect());
+        policy.named = NamedCommittee::Anybody;
         assert_eq!(policy.check(manifest, epoch), Ok(()));
         change(policy, manifest, epoch);
     })
@@ -213,9 +214,19 @@ fn pol_1_corrupt_members() {
     assert!((before - tail(&epoch) - 5.0).abs() < 1e-9);
 }
 
+// RT-10, RT-67: a coordinator that names the committee instead of having it drawn.
 #[test]
 fn pol_1_source_of_the_committee() {
-    assert_eq!(named(|policy, _, _| policy.allow_named = false), Err(PolicyBreach::Source));
+    let world = World::new(6);
+    let ids = |range: std::ops::Range<u32>| range.map(|index| world.id(index)).collect::<Vec<_>>();
+    let accepting = |accepted| named(|policy, _, _| policy.named = accepted);
+    assert_eq!(Policy::default().named, NamedCommittee::Refused);
+    assert_eq!(accepting(NamedCommittee::Refused), Err(PolicyBreach::Source));
+    // The very list that the record names, not a part of it, no other and no longer one.
+    assert_eq!(accepting(NamedCommittee::list(&ids(0..5))), Ok(()));
+    for other in [ids(0..4), ids(1..6), ids(0..6), ids(0..5).into_iter().rev().collect()] {
+        assert_eq!(accepting(NamedCommittee::list(&other)), Err(PolicyBreach::Source));
+    }
     let few = named(|_, _, epoch| {
         if let CommitteeSource::Named(ids) = &mut epoch.committee {
             ids.truncate(3);

@@ -93,10 +93,14 @@ fn replay(deployment: &Deployment, device: &mut Device, index: u32, steps: &[Ste
             match action {
                 Action::Send { frame } => sent.push(Payload::Frame(frame)),
                 Action::Upload { frame, vector } => sent.push(Payload::Contribution(frame, vector)),
-                Action::Train { .. } => device.trained().unwrap(),
+                Action::Train { round } => {
+                    let model = device.current().unwrap().manifest.model;
+                    device.check_model_hash(round, &model).unwrap();
+                    device.trained(round).unwrap();
+                }
                 Action::Ready { round } => {
                     let (update, weight) = deployment.oracle.update(index, round);
-                    device.contribute(&update, weight).unwrap();
+                    device.contribute(round, &update, weight).unwrap();
                 }
                 _ => {}
             }

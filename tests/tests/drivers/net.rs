@@ -54,7 +54,7 @@ enum Event {
     Poll(u32),
     ToDevice(u32, Arc<[u8]>),
     ToService(u32, Payload),
-    Train(u32),
+    Train(u32, u64),
     Contribute(u32, u64),
 }
 
@@ -168,10 +168,16 @@ impl<'a> Net<'a> {
         let now = self.now;
         match event {
             Event::Poll(index) => self.call(index, None, Device::poll),
-            Event::Train(index) => self.call(index, None, Device::trained),
+            Event::Train(index, round) => self.call(index, None, |device| {
+                if let Some(accepted) = device.current() {
+                    let model = accepted.manifest.model;
+                    device.check_model_hash(round, &model)?;
+                }
+                device.trained(round)
+            }),
             Event::Contribute(index, round) => {
                 let (update, weight) = self.deployment.oracle.update(index, round);
-                self.call(index, None, |device| device.contribute(&update, weight).map(drop));
+                self.call(index, None, |device| device.contribute(round, &update, weight).map(drop));
             }
             Event::ToDevice(index, frame) => {
                 let input = Some((index, Payload::Frame(Arc::clone(&frame))));
@@ -213,7 +219,7 @@ impl<'a> Net<'a> {
             match action {
                 Action::Send { frame } => sent.push(Payload::Frame(frame)),
                 Action::Upload { frame, vector } => sent.push(Payload::Contribution(frame, vector)),
-                Action::Train { .. } => self.queue.push_back(Event::Train(index)),
+                Action::Train { round } => self.queue.push_back(Event::Train(index, round)),
                 Action::Ready { round } if self.late.contains(&index) => {
                     self.held.push(Event::Contribute(index, round));
                 }
