@@ -215,7 +215,7 @@ impl Party {
             }
             What::Frame(frame) => self.frame(now, &frame, ctx, &mut out),
             What::Trained => {
-                if self.leaves != Some(Leaves::AfterTraining) && self.trained(ctx) {
+                if self.leaves != Some(Leaves::AfterTraining) && self.participant.trained(ctx.round).is_ok() {
                     self.drain_participant(now, ctx, &mut out);
                 }
             }
@@ -266,12 +266,6 @@ impl Party {
             wire::Locks::TYPE => quits.is_none(),
             _ => false,
         }
-    }
-
-    /// The model of the round is there and trained on.
-    fn trained(&mut self, ctx: &RoundContext<'_>) -> bool {
-        self.participant.check_model_hash(ctx.round, &ctx.model_hash).is_ok()
-            && self.participant.trained(ctx.round).is_ok()
     }
 
     /// Trains and contributes; the bytes leave at once.
@@ -334,6 +328,9 @@ impl Party {
                     out.push(Emission { at, to: COORDINATOR, what: What::Frame(frame) });
                 }
                 Output::Event(ParticipantEvent::Train { .. }) => {
+                    // The model is there at once; it is checked before it is trained on ([MASK-2]).
+                    let checked = self.participant.check_model_hash(ctx.round, &ctx.model_hash);
+                    self.stats.faults += usize::from(checked.is_err());
                     let at = now + LOOKAHEAD + self.link.training();
                     out.push(Emission { at, to: crate::event::address(self.index), what: What::Trained });
                 }
