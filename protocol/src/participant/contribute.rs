@@ -52,7 +52,8 @@ pub enum ContributeError {
 
 /// `H(update; u64le(weight), H(vector))`: tells whether an update was contributed before.
 fn update_digest(update: &[f32], weight: u64) -> Digest {
-    let bytes: Zeroizing<Vec<u8>> = Zeroizing::new(update.iter().flat_map(|x| x.to_le_bytes()).collect());
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4 * update.len()));
+    update.iter().for_each(|x| bytes.extend_from_slice(&x.to_le_bytes()));
     digest(labels::UPDATE, &[&weight.to_le_bytes(), vector_digest(&bytes).as_bytes()])
 }
 
