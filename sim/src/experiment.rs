@@ -159,6 +159,18 @@ impl Experiment {
     /// # Errors
     /// [`ExperimentError`]; [`ExperimentError::Finished`] if there is nothing to go on with.
     pub fn resume(folder: &Path) -> Result<Self, ExperimentError> {
+        let experiment = Self::load(folder)?;
+        if experiment.state.rounds >= experiment.config.rounds {
+            return Err(ExperimentError::Finished(folder.to_owned()));
+        }
+        Ok(experiment)
+    }
+
+    /// A run as its last checkpoint left it, finished or not.
+    ///
+    /// # Errors
+    /// [`ExperimentError`].
+    pub fn load(folder: &Path) -> Result<Self, ExperimentError> {
         let stored = |name: &str| ExperimentError::Stored(folder.join(name));
         if !folder.join(CONFIG).exists() {
             return Err(ExperimentError::NoRun(folder.to_owned()));
@@ -175,9 +187,6 @@ impl Experiment {
         }
         if state.config != fingerprint(text.as_bytes()) {
             return Err(stored(CONFIG));
-        }
-        if state.rounds >= config.rounds {
-            return Err(ExperimentError::Finished(folder.to_owned()));
         }
         let model = load_model(&checkpoint_of(&state, folder)?, task.dim()).ok_or_else(|| stored(MODEL))?;
         let bytes = unhex(&state.coordinator).ok_or_else(|| stored(STATE))?;

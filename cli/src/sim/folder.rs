@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use quorate_protocol::manifest::Mode;
 use quorate_sim::config::SimConfig;
+use quorate_sim::report::write_atomic;
 
 use super::{default_root, label};
 use crate::error::Failure;
@@ -33,6 +35,25 @@ pub fn prepare(wanted: Option<&Path>, config: &SimConfig, compare: bool) -> Resu
     tempfile::tempfile_in(&folder).map_err(failed)?;
     Ok(folder)
 }
+
+/// Notes which runs a comparison is made of, so that it can be resumed as a whole.
+pub fn note_modes(folder: &Path, modes: &[Mode]) -> Result<(), Failure> {
+    let text: String = modes.iter().map(|&mode| format!("{}\n", label(mode))).collect();
+    write_atomic(&folder.join(MODES), text.as_bytes())
+        .map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))
+}
+
+/// The runs of a comparison; `None` if the folder holds none.
+pub fn noted_modes(folder: &Path) -> Result<Option<Vec<Mode>>, Failure> {
+    let Ok(text) = fs::read_to_string(folder.join(MODES)) else { return Ok(None) };
+    let known = |line: &str| [Mode::Plain, Mode::Masked].into_iter().find(|&mode| label(mode) == line);
+    let modes: Option<Vec<Mode>> = text.lines().map(known).collect();
+    let unknown = || Failure::usage(format!("{}: not a file of this version", folder.join(MODES).display()));
+    modes.filter(|modes| !modes.is_empty() && modes.len() <= 2).map(Some).ok_or_else(unknown)
+}
+
+/// One mode a line.
+const MODES: &str = "modes.txt";
 
 /// Absent, or a folder with nothing in it.
 fn is_free(folder: &Path) -> bool {

@@ -20,6 +20,9 @@ use show::Screen;
 use crate::error::Failure;
 use crate::process::{ThreadMeter, peak_rss, stop_flag};
 
+/// The last file of a comparison.
+const COMPARISON: &str = "comparison.json";
+
 /// A finished run.
 struct Finished {
     label: &'static str,
@@ -48,23 +51,45 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let first = resolved.first().map(|(config, _)| config).ok_or_else(|| Failure::usage("no mode to run"))?;
     let folder = folder::prepare(args.out.as_deref(), first, modes.len() > 1)?;
     let compare = modes.len() > 1;
-    let stop = stop_flag();
-    let mut finished = Vec::new();
+    if compare {
+        folder::note_modes(&folder, &modes)?;
+    }
     for (config, task) in resolved {
         let own = if compare { folder.join(label(config.mode)) } else { folder.clone() };
         std::fs::create_dir_all(&own)
             .map_err(|error| Failure::usage(format!("{}: {error}", own.display())))?;
         let experiment = Experiment::new(config, task, &own).map_err(|error| explain(&error, &own))?;
-        finished.push(play(experiment, &own, &stop, args.json)?);
+        if !compare {
+            let finished = play(experiment, (&own, &own), &stop_flag(), args.json)?;
+            return conclude(&folder, &[finished], args.json);
+        }
     }
-    conclude(&folder, &finished, args.json)
+    play_all(&folder, &modes, args.json)
+}
+
+/// Plays every run of a comparison as far as it is not played yet, then compares.
+fn play_all(folder: &Path, modes: &[Mode], json: bool) -> Result<(), Failure> {
+    let stop = stop_flag();
+    let mut finished = Vec::new();
+    for mode in modes {
+        let own = folder.join(label(*mode));
+        let experiment = Experiment::load(&own).map_err(|error| explain(&error, &own))?;
+        finished.push(play(experiment, (&own, folder), &stop, json)?);
+    }
+    conclude(folder, &finished, json)
 }
 
 fn resume(args: &ResumeArgs) -> Result<(), Failure> {
     threads(args.threads)?;
+    if let Some(modes) = folder::noted_modes(&args.folder)? {
+        if args.folder.join(COMPARISON).exists() {
+            return Err(explain(&ExperimentError::Finished(args.folder.clone()), &args.folder));
+        }
+        return play_all(&args.folder, &modes, args.json);
+    }
     let stop = stop_flag();
     let experiment = Experiment::resume(&args.folder).map_err(|error| explain(&error, &args.folder))?;
-    let finished = play(experiment, &args.folder, &stop, args.json)?;
+    let finished = play(experiment, (&args.folder, &args.folder), &stop, args.json)?;
     conclude(&args.folder, &[finished], args.json)
 }
 
@@ -86,10 +111,11 @@ const fn label(mode: Mode) -> &'static str {
     }
 }
 
-/// Plays all rounds with a live table and writes the report.
+/// Plays all rounds with a live table and writes the report into the run's folder; what is resumed after a stop is
+/// `whole`, the run or the comparison it belongs to.
 fn play(
     mut experiment: Experiment,
-    folder: &Path,
+    (folder, whole): (&Path, &Path),
     stop: &std::sync::atomic::AtomicBool,
     json: bool,
 ) -> Result<Finished, Failure> {
@@ -107,7 +133,7 @@ fn play(
             Ok(None) => break,
             Err(error) => {
                 screen.clear();
-                return Err(explain(&error, folder));
+                return Err(explain(&error, whole));
             }
         }
     }
@@ -132,8 +158,8 @@ fn conclude(folder: &Path, finished: &[Finished], json: bool) -> Result<(), Fail
         _ => {
             let comparison = Comparison::of(&runs);
             let text = serde_json::to_string_pretty(&comparison).map_err(Failure::failed)? + "\n";
-            write_atomic(&folder.join("comparison.json"), text.as_bytes()).map_err(failed)?;
             write_atomic(&folder.join("report.html"), html::render(&runs).as_bytes()).map_err(failed)?;
+            write_atomic(&folder.join(COMPARISON), text.as_bytes()).map_err(failed)?;
             if json {
                 print!("{text}");
             } else {

@@ -84,6 +84,32 @@ fn interrupted_killed_and_resumed_is_the_same_run() {
     assert!(again.err.contains("this run is finished"), "{}", again.err);
 }
 
+/// A comparison stopped in its first run goes on as a whole, and ends as if it had not been stopped.
+#[test]
+fn an_interrupted_comparison_is_resumed_as_a_whole() {
+    let words = format!("{LEARNS} --compare plain,masked");
+    let whole = tempfile::tempdir().unwrap();
+    let expected = json(whole.path(), &words);
+    let folder = tempfile::tempdir().unwrap();
+    let said = interrupted(folder.path(), &words, "1", Stop::Interrupt);
+    assert_eq!(said.code, Some(130), "{}", said.err);
+    assert!(said.err.ends_with("go on with: quorate sim resume run\n"), "{}", said.err);
+    assert!(!folder.path().join("run/comparison.json").exists());
+    let resumed = json(folder.path(), "sim resume run");
+    assert_eq!(resumed.as_object().map(|o| o.len()), expected.as_object().map(|o| o.len()));
+    let trace = |folder: &Path, mode: &str| {
+        let text = fs::read(folder.join("run").join(mode).join("summary.json")).unwrap();
+        serde_json::from_slice::<Value>(&text).unwrap()["trace_hash"].clone()
+    };
+    for mode in ["plain", "masked"] {
+        assert_eq!(trace(folder.path(), mode), trace(whole.path(), mode));
+    }
+    let again = run(folder.path(), "sim resume run");
+    assert_eq!(again.code, Some(2), "{}", again.err);
+    fs::write(folder.path().join("run/modes.txt"), "../elsewhere\n").unwrap();
+    assert_eq!(run(folder.path(), "sim resume run").code, Some(2));
+}
+
 /// A stop between the model and the state that names it: the run goes on from the model before.
 #[test]
 fn a_stop_between_two_files_of_a_checkpoint_is_no_loss() {
