@@ -88,6 +88,8 @@ labels! {
     RESULT = "result";
     /// Signature of the coordinator over a result.
     RESULT_SIGN = "result-sign";
+    /// Signature of the coordinator over a contributor's being left out.
+    LEFT_OUT_SIGN = "left-out-sign";
     /// Key of the mask matrix.
     MATRIX = "matrix";
     /// Hash of a model file.

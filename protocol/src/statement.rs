@@ -217,3 +217,21 @@ impl Statement for ResultStatement {
         hasher.field(self.result.as_bytes()).field(self.locks.as_bytes()).field(self.answers.as_bytes());
     }
 }
+
+/// A contributor is not in the opened set ([RES-1]).
+#[derive(Clone, Copy, Debug)]
+pub struct LeftOutStatement<'a> {
+    /// The set.
+    pub set: SetId,
+    /// The contributor.
+    pub id: &'a PartyId,
+}
+
+impl Statement for LeftOutStatement<'_> {
+    const LABEL: Label = labels::LEFT_OUT_SIGN;
+    type Durable = ();
+    fn cover(&self, hasher: &mut FieldHasher) {
+        cover_set(&self.set, hasher);
+        hasher.field(&self.id.to_bytes());
+    }
+}

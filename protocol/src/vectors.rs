@@ -16,8 +16,8 @@ use crate::manifest::{CohortShape, CommitteeShape, Deadlines, Manifest, Mode, Sc
 use crate::participant::share_info;
 use crate::roster::{roster_hash, session};
 use crate::statement::{
-    AnswerStatement, CheckStatement, CloseStatement, Header, LockStatement, ManifestStatement,
-    ResultStatement, RosterStatement, RoundKeyStatement, Statement,
+    AnswerStatement, CheckStatement, CloseStatement, Header, LeftOutStatement, LockStatement,
+    ManifestStatement, ResultStatement, RosterStatement, RoundKeyStatement, Statement,
 };
 use crate::testing::{cases, unhex};
 use crate::transcript::{Entry, Outcome};
@@ -204,6 +204,7 @@ fn signed(input: &Value) -> Digest {
         "lock-sign" => LockStatement(set).digest(&context),
         "answer-sign" => AnswerStatement { set, index: 4, shares: &shares }.digest(&context),
         "result-sign" => result.digest(&context),
+        "left-out-sign" => LeftOutStatement { set, id: &id }.digest(&context),
         other => panic!("{other} is not signed in a round"),
     }
 }

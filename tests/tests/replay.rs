@@ -14,8 +14,8 @@ use quorate_protocol::participant::share_info;
 use quorate_protocol::policy::Policy;
 use quorate_protocol::roster::{plain_session, roster_hash, session};
 use quorate_protocol::statement::{
-    AnswerStatement, CheckStatement, CloseStatement, Header, LockStatement, ManifestStatement,
-    ResultStatement, RosterStatement, RoundKeyStatement, Statement,
+    AnswerStatement, CheckStatement, CloseStatement, Header, LeftOutStatement, LockStatement,
+    ManifestStatement, ResultStatement, RosterStatement, RoundKeyStatement, Statement,
 };
 use quorate_protocol::wire::{self, Contribution};
 use quorate_tests::forge::session_of;
@@ -97,6 +97,23 @@ fn rt_09_another_contributors_result_is_refused() {
     assert_eq!(show(&forged), Err(FaultKind::BadSignature));
     forged.statement.set.sid = Digest::ZERO;
     assert_eq!(show(&forged), Err(FaultKind::WrongSession));
+    // [RES-1]: nobody but the coordinator tells a contributor that it was left out, and no other one is told.
+    let set = own.1.statement.set;
+    for id in [deployment.ids[0], deployment.ids[1]] {
+        let context = deployment.plain_manifest(1).context();
+        let statement = LeftOutStatement { set, id: &id };
+        for (key, forger) in [(&deployment.coordinator_key(), false), (&*deployment.keys[2], true)] {
+            let signature = quorate_tests::forge::sign(&statement, &context, key);
+            let mut forged = own.1.clone();
+            forged.place = wire::Place::LeftOut { signature };
+            if forger || Peer::Participant(id.index) != own.0 {
+                assert_eq!(show(&forged), Err(FaultKind::BadSignature));
+            }
+        }
+    }
+    let mut forged = own.1.clone();
+    forged.place = wire::Place::LeftOut { signature: own.1.signature };
+    assert_eq!(show(&forged), Err(FaultKind::BadSignature));
     assert_eq!(show(&own.1), Ok(()));
     assert_eq!(show(&own.1), Err(FaultKind::OutOfTurn));
 }
@@ -169,6 +186,7 @@ fn digests(context: &Context, set: SetId, id: &PartyId) -> Vec<Digest> {
         AnswerStatement { set, index: 1, shares: key }.digest(context),
         AnswerStatement { set, index: 2, shares: key }.digest(context),
         ResultStatement { set, result: d, locks: d, answers: d }.digest(context),
+        LeftOutStatement { set, id }.digest(context),
     ]
 }
 

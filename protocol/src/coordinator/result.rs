@@ -17,11 +17,10 @@ use super::{Coordinator, CoordinatorEvent, Opened, Stage};
 use crate::announce::Accepted;
 use crate::codec::{Mean, result_hash};
 use crate::error::Abort;
-use crate::id::SetId;
 use crate::manifest::CommitteeShape;
 use crate::params::DataPlane;
 use crate::record::ResultRecord;
-use crate::statement::{ResultStatement, Statement};
+use crate::statement::{LeftOutStatement, ResultStatement, Statement};
 use crate::transcript::{Entry, Outcome};
 use crate::wire::{self, Place, ResultNotice, set_leaf};
 
@@ -80,7 +79,11 @@ impl Coordinator {
         debug_assert!(pushed.is_some(), "rounds only go up");
         let permit = self.out.persist(ResultRecord { entry });
         let signature = statement.sign(&round.context(), &self.identity, permit);
-        let notices = notices(closed, statement, signature, set);
+        let context = round.context();
+        let left_out = |id| LeftOutStatement { set, id: &id }.sign(&context, &self.identity, ());
+        let ids = closed.left_out.iter().filter_map(|&index| self.registry.party(index));
+        let left_out = ids.map(|id| (id.index, Place::LeftOut { signature: left_out(id) }));
+        let notices = notices(closed, statement, signature, left_out);
         for (index, notice) in &notices {
             self.out.send_to(vec![*index], wire::encode(number, notice).into());
         }
@@ -111,18 +114,17 @@ fn notices(
     closed: &Withdrawing,
     statement: ResultStatement,
     signature: quorate_crypto::sign::Signature,
-    set: SetId,
+    left_out: impl Iterator<Item = (u32, Place)>,
 ) -> BTreeMap<u32, ResultNotice> {
     let mut tree = MerkleLog::new();
     for (id, hdr) in &closed.included {
-        tree.push(set_leaf(&set.sid, id, hdr));
+        tree.push(set_leaf(&statement.set.sid, id, hdr));
     }
     let size = closed.included.len();
     let counted = closed.included.iter().enumerate().map(|(at, (id, _))| {
         let proof = tree.inclusion(at, size).unwrap_or_default();
         (id.index, Place::Counted { position: at as u32, proof })
     });
-    let left_out = closed.left_out.iter().map(|&index| (index, Place::LeftOut));
     counted
         .chain(left_out)
         .map(|(index, place)| (index, ResultNotice { statement, signature, place }))

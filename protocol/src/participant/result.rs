@@ -5,7 +5,7 @@ use quorate_crypto::merkle;
 
 use super::{Participant, ParticipantEvent, Stage};
 use crate::error::{Fault, FaultKind};
-use crate::statement::Statement;
+use crate::statement::{LeftOutStatement, Statement};
 use crate::wire::{Place, ResultNotice, Unverified, set_leaf};
 
 impl Participant {
@@ -24,7 +24,13 @@ impl Participant {
             .verify(&context, self.trust.coordinator(), &notice.signature)
             .map_err(Fault::coordinator)?;
         let event = match &notice.place {
-            Place::LeftOut => ParticipantEvent::LeftOut { round: record.round },
+            Place::LeftOut { signature } => {
+                // The result's signature is the same for everybody: it does not say who was left out.
+                LeftOutStatement { set, id: self.trust.id() }
+                    .verify(&context, self.trust.coordinator(), signature)
+                    .map_err(Fault::coordinator)?;
+                ParticipantEvent::LeftOut { round: record.round }
+            }
             Place::Counted { position, proof } => {
                 let leaf = set_leaf(&record.sid, self.trust.id(), &record.hdr);
                 let place = u64::from(*position);

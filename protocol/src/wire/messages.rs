@@ -329,7 +329,10 @@ pub enum Place {
         proof: Vec<Digest>,
     },
     /// Not in the set.
-    LeftOut,
+    LeftOut {
+        /// The coordinator's, over the set and the contributor.
+        signature: Signature,
+    },
 }
 
 /// Coordinator → contributor: how the round ended.

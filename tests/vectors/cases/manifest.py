@@ -196,6 +196,7 @@ def signature_cases():
         "lock-sign": [sid, root, size],
         "answer-sign": [sid, root, size, u16le(4), bytes(range(9))],
         "result-sign": [sid, root, size, D("result"), D("locks"), D("answers")],
+        "left-out-sign": [sid, root, size, ident(party(3))],
     }
     out = []
     for label, covered in fields.items():

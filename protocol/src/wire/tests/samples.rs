@@ -472,7 +472,7 @@ pub(super) const COUNTED: &[&str] = &[
 ];
 
 pub(super) fn left_out() -> ResultNotice {
-    notice(Place::LeftOut)
+    notice(Place::LeftOut { signature: signature() })
 }
 
 pub(super) const LEFT_OUT: &[&str] = &[
@@ -483,7 +483,8 @@ pub(super) const LEFT_OUT: &[&str] = &[
     d!(locks),    // root over locks
     d!(answers),  // root over answers
     signature!(), // the coordinator's
-    "01",         // left out
+    "01",         // left out:
+    signature!(), // the coordinator's, over set and contributor
 ];
 
 pub(super) const ROSTER_REQUEST: &[&str] = &[];
