@@ -34,8 +34,18 @@ pub fn stop_flag() -> Arc<AtomicBool> {
 
 /// Largest resident memory of this process in bytes; 0 where the system does not say.
 pub fn peak_rss() -> u64 {
+    status("VmHWM:")
+}
+
+/// Begins to count the largest resident memory anew and gives the present one, in bytes; 0 where the system can't.
+pub fn restart_peak_rss() -> u64 {
+    std::fs::write("/proc/self/clear_refs", "5").map_or(0, |()| status("VmRSS:"))
+}
+
+/// One line of what the system says of this process, in bytes.
+fn status(name: &str) -> u64 {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return 0 };
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }

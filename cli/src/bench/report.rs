@@ -73,6 +73,9 @@ pub struct Report {
     pub floor_bytes: f64,
     /// Bytes a participant downloads: announcement and roster.
     pub participant_download_bytes: usize,
+    /// Bytes by which the process grows in a round: the coordinator, one member and what they send each other; the
+    /// most over the runs, 0 where the system does not say.
+    pub round_memory_bytes: u64,
     /// Bytes a member downloads in the round.
     pub member_download_bytes: usize,
     /// Bytes of the buffer behind the baselines.
@@ -129,6 +132,7 @@ impl Report {
             upload_bytes: participant.upload_bytes,
             floor_bytes: setting.floor_bytes(),
             participant_download_bytes: participant.download_bytes,
+            round_memory_bytes: rounds.iter().map(|round| round.memory).max().unwrap_or(0),
             member_download_bytes: rounds.first().map_or(0, |round| round.member_download_bytes),
             baseline_bytes: 0,
             copy_baseline_ms: 0.0,
@@ -222,7 +226,8 @@ impl Report {
         format!(
             "\n\nbaselines over {} bytes: copy {:.1} GB/s, add {:.1} GB/s, ChaCha20 {:.1} GB/s\n\
              upload {} bytes = {:.3} × the floor of {:.0} bytes; download {} bytes\n\
-             a member downloads {} bytes\n",
+             a member downloads {} bytes\n\
+             memory grows in a round by {:.1} MB: coordinator, one member and what they send each other\n",
             self.baseline_bytes,
             rate(self.copy_baseline_ms),
             rate(self.add_baseline_ms),
@@ -232,6 +237,7 @@ impl Report {
             self.floor_bytes,
             self.participant_download_bytes,
             self.member_download_bytes,
+            self.round_memory_bytes as f64 / 1e6,
         )
     }
 }

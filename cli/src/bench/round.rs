@@ -30,6 +30,7 @@ use rand_core::CryptoRng;
 use super::clock::timed;
 use super::setting::BenchError;
 use super::world::{ROUND, World, drain};
+use crate::process::{peak_rss, restart_peak_rss};
 
 /// What one round cost.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,6 +47,9 @@ pub struct RoundFigures {
     pub member: Duration,
     /// Bytes the member downloads, announcement and roster included.
     pub member_download_bytes: usize,
+    /// Bytes by which the process grew during the round: the coordinator, one member and what they send each other. 0
+    /// where the system does not say.
+    pub memory: u64,
     /// Bytes the member uploads after its round key.
     pub member_upload_bytes: usize,
 }
@@ -57,10 +61,12 @@ pub fn run<R: CryptoRng + ?Sized>(
     rng: &mut R,
 ) -> Result<RoundFigures, BenchError> {
     let mut round = Round::new(world, config, rng)?;
+    let before = restart_peak_rss();
     round.contribute(rng)?;
     round.check(rng)?;
     let set = round.lock(rng)?;
     round.open(set, rng)?;
+    round.figures.memory = if before == 0 { 0 } else { peak_rss().saturating_sub(before) };
     Ok(round.figures)
 }
 
