@@ -189,7 +189,11 @@ impl fmt::Debug for RoundPublic {
 pub struct RoundSecret(SecretInner);
 
 enum SecretInner {
-    X25519 { secret: StaticSecret, public: [u8; 32] },
+    /// Boxed: moving the key from stage to stage leaves no copy of it behind.
+    X25519 {
+        secret: Box<StaticSecret>,
+        public: [u8; 32],
+    },
     XWing(Box<<XWing as Kem>::PrivateKey>),
 }
 
@@ -245,7 +249,10 @@ impl RoundSecret {
     fn from_curve(secret: StaticSecret) -> (Self, RoundPublic) {
         let public = *x25519_dalek::PublicKey::from(&secret).as_bytes();
         let point = dhkem::CurvePoint::new(public);
-        (Self(SecretInner::X25519 { secret, public }), RoundPublic(PublicInner::X25519(point)))
+        (
+            Self(SecretInner::X25519 { secret: Box::new(secret), public }),
+            RoundPublic(PublicInner::X25519(point)),
+        )
     }
 }
 

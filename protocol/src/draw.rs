@@ -80,7 +80,7 @@ fn threshold(width: u32, size: u64) -> Digest {
 }
 
 /// −log₂ of P[more than `most` of `corrupt` ids fall into a panel of `width` out of `size`], each
-/// drawn by itself with probability width/size. 0 when they all can.
+/// drawn by itself with probability width/size. 0 when they all can, or when `most` is below the mean.
 #[must_use]
 pub fn tail_bits(corrupt: u64, width: u32, size: u64, most: u32) -> f64 {
     if corrupt <= u64::from(most) {
@@ -90,6 +90,10 @@ pub fn tail_bits(corrupt: u64, width: u32, size: u64, most: u32) -> f64 {
         return 0.0;
     }
     let p = f64::from(width) / size as f64;
+    // Below the mean the answer is about one bit at best, and the terms would grow, for as long as a peer likes.
+    if f64::from(most) < corrupt as f64 * p {
+        return 0.0;
+    }
     let ratio = p / (1.0 - p);
     // ln of the binomial term at most + 1, then the sum of the terms relative to it.
     let mut ln_term = corrupt as f64 * (1.0 - p).ln();

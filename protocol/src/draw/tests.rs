@@ -147,3 +147,11 @@ fn draw_1_known_thresholds() {
     }
     assert!(compared > 5);
 }
+
+/// [DRAW-1], claim (h): sizes that only a liar can sign take no more time than others.
+#[test]
+fn tails_of_absurd_sizes_are_quick() {
+    assert_eq!(tail_bits(1 << 57, 10_000, 1 << 60, 100).to_bits(), 0.0_f64.to_bits());
+    assert!(tail_bits(1 << 57, 10_000, 1 << 60, 2_000) > 40.0);
+    assert!(corrupt_bound(1 << 57, 10_000, 1 << 60, 40.0) > 1_250);
+}
