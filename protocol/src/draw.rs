@@ -80,7 +80,7 @@ fn threshold(width: u32, size: u64) -> Digest {
 }
 
 /// −log₂ of P[more than `most` of `corrupt` ids fall into a panel of `width` out of `size`], each
-/// drawn by itself with probability width/size. 0 when they all can, or when `most` is below the mean.
+/// drawn by itself with probability width/size. 0 when they all can, or when `most` is far below the mean.
 #[must_use]
 pub fn tail_bits(corrupt: u64, width: u32, size: u64, most: u32) -> f64 {
     if corrupt <= u64::from(most) {
@@ -90,8 +90,8 @@ pub fn tail_bits(corrupt: u64, width: u32, size: u64, most: u32) -> f64 {
         return 0.0;
     }
     let p = f64::from(width) / size as f64;
-    // Below the mean the answer is about one bit at best, and the terms would grow, for as long as a peer likes.
-    if f64::from(most) < corrupt as f64 * p {
+    // Far below the mean nothing is certain, and the terms would grow for as long as a peer likes.
+    if 2.0 * f64::from(most) + 64.0 < corrupt as f64 * p {
         return 0.0;
     }
     let ratio = p / (1.0 - p);
@@ -104,6 +104,9 @@ pub fn tail_bits(corrupt: u64, width: u32, size: u64, most: u32) -> f64 {
     for k in u64::from(most) + 2..=corrupt {
         term *= (corrupt - k + 1) as f64 / k as f64 * ratio;
         sum += term;
+        if !f64::is_finite(sum) {
+            return 0.0;
+        }
         if term < sum * 1e-15 && k as f64 > corrupt as f64 * p {
             break;
         }
