@@ -49,5 +49,4 @@ pub use unmask::{UnmaskError, unmask};
 
 /// The deterministic inside of the data plane, for test vectors.
 #[cfg(test)]
-#[allow(unused_imports)]
 pub(crate) use {encode::mask_with, matrix::coefficients};

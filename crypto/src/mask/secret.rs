@@ -28,7 +28,6 @@ pub struct SpentSecret(Zeroizing<Vec<i8>>);
 
 impl SpentSecret {
     /// The coefficients of `s`.
-    #[allow(dead_code, reason = "taken by `share`")]
     pub(crate) fn coefficients(&self) -> &[i8] {
         &self.0
     }
