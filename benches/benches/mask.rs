@@ -3,13 +3,13 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use quorate_benches::{BITS, COMMITTEE, DIM, N_MAX, context, rng, slots};
+use quorate_benches::{BITS, COMMITTEE, DIM, N_MAX, answers, context, rng, slots};
 use quorate_crypto::hash::{Digest, vector_digest};
 use quorate_crypto::kdf::Xof;
 use quorate_crypto::labels;
 use quorate_crypto::mask::{Accumulator, KeySum, MaskSecret, Matrix, Packing, unmask};
 use quorate_crypto::ring::Suite;
-use quorate_crypto::share::{CommitteeShape, ShareSum, Sharing};
+use quorate_crypto::share::{CommitteeShape, Sharing};
 
 fn suites(c: &mut Criterion) {
     for suite in [Suite::R8192, Suite::R4096] {
@@ -63,15 +63,7 @@ fn one_contribution(packing: &Packing, matrix: &Matrix, slots: &[u32]) -> (Vec<u
     let secret = MaskSecret::sample(packing.suite(), &mut rng);
     let (vector, spent) = secret.mask(packing, matrix, slots, &mut rng).expect("the slots fit");
     let dealing = sharing.deal(spent, &context(), &mut rng).expect("a fresh secret is dealt");
-    let answers: Vec<_> = (1..=COMMITTEE)
-        .map(|index| {
-            let share =
-                sharing.open_share(dealing.plaintext(index), index, &context()).expect("an own share");
-            let mut sum = ShareSum::new(&sharing);
-            sum.add(&share);
-            (index, sharing.parse_answer(&sum.encode(&sharing)).expect("an own answer"))
-        })
-        .collect();
+    let answers = answers(&sharing, &dealing);
     let opened = sharing.reconstruct(&answers, &mut rng).expect("all answers are right");
     (vector, sharing.key_sum(&opened, 1).expect("the key is short"))
 }

@@ -3,12 +3,12 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use quorate_benches::{BITS, COMMITTEE, DIM, N_MAX, context, rng, slots};
+use quorate_benches::{BITS, COMMITTEE, DIM, N_MAX, answers, context, rng, slots};
 use quorate_crypto::hash::Digest;
 use quorate_crypto::mask::{MaskSecret, Matrix, Packing};
 use quorate_crypto::ring::Suite;
 use quorate_crypto::seal::{RoundPublic, RoundSecret, SealSuite, Sealer};
-use quorate_crypto::share::{CommitteeShape, ShareSum, Sharing};
+use quorate_crypto::share::{CommitteeShape, Sharing};
 
 /// As long as the info of a sealed share.
 const INFO: [u8; 32] = [5; 32];
@@ -34,15 +34,7 @@ fn key_plane(c: &mut Criterion) {
         );
     });
     let dealing = sharing.deal(spent(), &context(), &mut dealer).expect("a fresh secret is dealt");
-    let answers: Vec<_> = (1..=COMMITTEE)
-        .map(|index| {
-            let share =
-                sharing.open_share(dealing.plaintext(index), index, &context()).expect("an own share");
-            let mut sum = ShareSum::new(&sharing);
-            sum.add(&share);
-            (index, sharing.parse_answer(&sum.encode(&sharing)).expect("an own answer"))
-        })
-        .collect();
+    let answers = answers(&sharing, &dealing);
     group.bench_function("open the key sum", |b| b.iter(|| sharing.reconstruct(&answers, &mut dealer)));
     group.finish();
 

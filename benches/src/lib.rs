@@ -4,7 +4,7 @@
 //! ratio to the baselines of the same run: `copy`, `wrapping_add` and `chacha20` in `benches/mask.rs`.
 
 use quorate_crypto::hash::Digest;
-use quorate_crypto::share::ShareContext;
+use quorate_crypto::share::{Answer, Dealing, ShareContext, ShareSum, Sharing};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
@@ -33,4 +33,19 @@ pub fn slots() -> Vec<u32> {
 #[must_use]
 pub const fn context() -> ShareContext {
     ShareContext { sid: Digest::from_bytes([3; 32]), sender: [9; 36] }
+}
+
+/// Every member's answer to the sum of one contribution.
+///
+/// # Panics
+/// If a dealing does not open.
+#[must_use]
+pub fn answers(sharing: &Sharing, dealing: &Dealing) -> Vec<(u16, Answer)> {
+    let answer = |index| {
+        let share = sharing.open_share(dealing.plaintext(index), index, &context()).expect("an own share");
+        let mut sum = ShareSum::new(sharing);
+        sum.add(&share);
+        (index, sharing.parse_answer(&sum.encode(sharing)).expect("an own answer"))
+    };
+    (1..=COMMITTEE).map(answer).collect()
 }
