@@ -13,10 +13,12 @@
 //! transcript. Nothing here protects privacy; that is the participants' and members' side.
 
 mod folder;
+pub mod job;
 mod ledger;
 pub mod optimise;
 mod service;
 mod spool;
+pub mod status;
 
 pub use ledger::LedgerError;
 pub use service::{Action, Service, ServiceError};

@@ -1,0 +1,115 @@
+//! What a running coordinator tells about itself: to the admin API, the metrics and its own logs.
+//!
+//! One task owns the machine; it publishes a [`Status`] after every change, and whoever asks reads the last one.
+//! Nothing in it is secret, nothing in it is an update.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The stages of a round as an operator sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Round keys are collected.
+    Convene,
+    /// Contributions are collected.
+    Contribute,
+    /// The set is fixed, locks are collected.
+    Lock,
+    /// Answers are collected.
+    Open,
+}
+
+/// The round under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Current {
+    /// Number.
+    pub round: u64,
+    /// Job.
+    pub job: String,
+    /// Stage.
+    pub stage: Stage,
+    /// When it began, milliseconds since 1970.
+    pub started: u64,
+    /// Participants invited.
+    pub invited: u32,
+    /// Members invited.
+    pub panel: u32,
+    /// Contributions taken.
+    pub accepted: u32,
+}
+
+/// A job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct JobStatus {
+    /// Name.
+    pub name: String,
+    /// `masked` or `plain`.
+    pub mode: String,
+    /// Version of its newest model.
+    pub version: u64,
+    /// `H(model; file)`, hexadecimal.
+    pub model: String,
+    /// Rounds opened.
+    pub opened: u64,
+    /// Rounds aborted.
+    pub aborted: u64,
+    /// Opened rounds it shall have; absent: no end.
+    pub rounds: Option<u64>,
+    /// Why its next round has not begun, if there is a reason that an operator can change.
+    pub waiting: Option<String>,
+}
+
+/// Everything about one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Status {
+    /// Name of the deployment.
+    pub deployment: String,
+    /// Whether rounds can be played: an epoch is in force and the ledger can be written.
+    pub ready: bool,
+    /// Why not, if not.
+    pub why: Option<String>,
+    /// Number of the epoch in force; 0 if there is none.
+    pub epoch: u64,
+    /// Rounds that are left in it.
+    pub epoch_rounds_left: u64,
+    /// Enrolled parties.
+    pub enrolled: u32,
+    /// Evicted parties.
+    pub evicted: u32,
+    /// Indices of the parties connected now.
+    #[serde(skip)]
+    pub connected: Arc<Vec<u32>>,
+    /// The round under way.
+    pub current: Option<Current>,
+    /// Jobs by name.
+    pub jobs: BTreeMap<String, JobStatus>,
+}
+
+/// What has been counted since the process began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Rounds begun.
+    pub begun: u64,
+    /// Rounds opened.
+    pub opened: u64,
+    /// Rounds aborted, by the reason's name.
+    pub aborted: BTreeMap<&'static str, u64>,
+    /// Contributions taken.
+    pub accepted: u64,
+    /// Frames and contributions refused, by the fault's name.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// Parties enrolled.
+    pub enrolled: u64,
+    /// Enrolments refused.
+    pub enrolments_refused: u64,
+    /// Bytes of vectors taken.
+    pub vector_bytes: u64,
+    /// Milliseconds of the last opened round, from its announcement to its result.
+    pub last_round_ms: u64,
+    /// Milliseconds since 1970 of the last opened round.
+    pub last_opened: u64,
+}
