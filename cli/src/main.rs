@@ -3,8 +3,12 @@
 //! Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 a check or round
 //! failed, 2 wrong use or environment, 130 interrupted.
 
+mod admin;
 mod bench;
+mod coordinator;
 mod error;
+mod logging;
+mod participant;
 mod process;
 mod sim;
 
@@ -24,7 +28,10 @@ const EXAMPLES: &str = "Examples:
   quorate sim run                           train a digit classifier under secure aggregation
   quorate sim run --compare plain,masked    the same with and without protection, side by side
   quorate sim resume FOLDER                 go on with an interrupted run
+  quorate coordinator init FOLDER           set up a coordinator
+  quorate participant show --state device   show what a device knows of its deployment
   quorate bench --dim 100000                measure the pieces of a round on this machine
+  quorate round ls --watch                  follow the rounds of a running coordinator
 
 Not audited. What is protected, from whom and under which numbers: docs/THREAT_MODEL.md";
 
@@ -32,15 +39,33 @@ Not audited. What is protected, from whom and under which numbers: docs/THREAT_M
 enum Command {
     /// Simulate training rounds with the real protocol machines
     Sim(sim::SimArgs),
+    /// Set up and look after a coordinator
+    Coordinator(coordinator::CoordinatorArgs),
+    /// Be a participant of a deployment
+    Participant(participant::ParticipantArgs),
     /// Measure the pieces of a round on this machine, each beside its baseline
     Bench(bench::BenchArgs),
+    /// Show what a running coordinator is doing
+    Status(admin::StatusArgs),
+    /// Show the rounds of a running coordinator
+    Round(admin::RoundArgs),
+    /// Show the parties of a running coordinator
+    Node(admin::NodeArgs),
+    /// Show the models of a running coordinator
+    Model(admin::ModelArgs),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Sim(args) => sim::run(args),
+        Command::Coordinator(args) => coordinator::run(args),
+        Command::Participant(args) => participant::run(args),
         Command::Bench(args) => bench::run(&args),
+        Command::Status(args) => admin::status(&args),
+        Command::Round(args) => admin::round(&args),
+        Command::Node(args) => admin::node(&args),
+        Command::Model(args) => admin::model(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

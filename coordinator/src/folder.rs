@@ -7,6 +7,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::fault::{Point, TORN, point};
+
 /// A folder, locked until this is dropped.
 pub(crate) struct Folder {
     path: PathBuf,
@@ -47,13 +49,21 @@ impl Folder {
     /// Puts a file in place of the one of that name, if any: all of it or none of it.
     pub(crate) fn replace(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
         let temporary = self.path.join(format!("{name}.tmp"));
-        let mut file = File::create(&temporary)?;
-        for part in parts {
-            file.write_all(part)?;
-        }
-        file.sync_all()?;
-        fs::rename(&temporary, self.path.join(name))?;
-        sync(&self.path)
+        prepare(&temporary, parts)?;
+        self.adopt(&temporary, name)?;
+        self.sync()
+    }
+
+    /// Gives a prepared file its name; durable after [`Folder::sync`].
+    pub(crate) fn adopt(&self, temporary: &Path, name: &str) -> io::Result<()> {
+        fs::rename(temporary, self.path.join(name))
+    }
+
+    /// Makes all names durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        sync(&self.path)?;
+        point(Point::After);
+        Ok(())
     }
 
     /// Adds bytes to a file that is `length` bytes long. A file of another length has been meddled with.
@@ -63,8 +73,11 @@ impl Folder {
         if file.metadata()?.len() != length as u64 {
             return Err(ErrorKind::InvalidData.into());
         }
-        file.write_all(bytes)?;
-        file.sync_all()
+        point(Point::Before);
+        write(&mut file, bytes)?;
+        file.sync_all()?;
+        point(Point::After);
+        Ok(())
     }
 
     /// Cuts a file off.
@@ -81,6 +94,26 @@ impl Folder {
             _ => Ok(()),
         }
     }
+}
+
+/// Writes a file whose contents are durable and whose name is not yet; anybody may, whoever has the folder.
+pub(crate) fn prepare(temporary: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    point(Point::Before);
+    let mut file = File::create(temporary)?;
+    for part in parts {
+        write(&mut file, part)?;
+    }
+    file.sync_all()?;
+    point(Point::Unnamed);
+    Ok(())
+}
+
+/// Writes all bytes; in tests of crashes in two halves, with a point between them.
+fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    let (first, second) = if TORN { bytes.split_at(bytes.len() / 2) } else { (bytes, &[][..]) };
+    file.write_all(first)?;
+    point(Point::Torn);
+    file.write_all(second)
 }
 
 /// Makes names durable. Where a folder cannot be opened like a file, the system orders them itself.

@@ -12,13 +12,29 @@
 //! A round number is used once: a restarted coordinator has aborted the round it was in, and says so in its
 //! transcript. Nothing here protects privacy; that is the participants' and members' side.
 
+pub mod admin;
+pub mod assemble;
+pub mod config;
+pub mod events;
+mod fault;
 mod folder;
+pub mod histogram;
+mod hub;
+pub mod init;
 pub mod job;
 mod ledger;
+pub mod metrics;
+pub mod models;
+pub mod node;
 pub mod optimise;
+mod parties;
+pub mod rows;
+pub mod schedule;
+pub mod secrets;
 mod service;
 mod spool;
 pub mod status;
+pub mod store;
 
 pub use ledger::LedgerError;
 pub use service::{Action, Service, ServiceError};

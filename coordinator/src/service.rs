@@ -4,15 +4,18 @@
 //! record before it is durable. If one cannot be made durable the machine is dropped and nothing more is sent. A
 //! spool that fails costs the round, not the service.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use getrandom::SysRng;
-use quorate_crypto::sign::SigningKey;
-use quorate_keys::Registry;
-use quorate_protocol::coordinator::{Coordinator, CoordinatorEvent, RoundConfig, StartError};
+use quorate_crypto::hash::Digest;
+use quorate_crypto::sign::{PublicKey, SigningKey};
+use quorate_keys::{PartyId, Registry, RegistryError, SignedHead};
+use quorate_protocol::coordinator::{
+    CeremonyConfig, CeremonyError, Coordinator, CoordinatorEvent, RoundConfig, StartError,
+};
 use quorate_protocol::epoch::EpochEvidence;
 use quorate_protocol::error::{ApiMisuse, Fault, FaultKind};
 use quorate_protocol::id::Time;
@@ -23,7 +26,7 @@ use rand_core::UnwrapErr;
 use thiserror::Error;
 
 use crate::ledger::{Ledger, LedgerError, Stored};
-use crate::spool::Spool;
+use crate::spool::{Spool, Staged, Stager};
 
 /// Something for the caller to do or know.
 #[derive(Debug)]
@@ -62,6 +65,12 @@ pub enum ServiceError {
     /// The round was not started.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The registry does not take the key. Nothing has changed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The ceremony was not started.
+    #[error(transparent)]
+    Ceremony(#[from] CeremonyError),
     /// The epoch's evidence does not check.
     #[error("the epoch: {0}")]
     Epoch(FaultKind),
@@ -83,7 +92,14 @@ struct Running {
 #[derive(Clone, Copy)]
 struct Call<'a> {
     now: Time,
-    contribution: Option<(&'a [u8], &'a [u8])>,
+    contribution: Option<Contribution<'a>>,
+}
+
+/// Frame and vector, in memory alone or durable already.
+#[derive(Clone, Copy)]
+enum Contribution<'a> {
+    Bare(&'a [u8], &'a [u8]),
+    Staged(&'a Staged),
 }
 
 impl Service {
@@ -131,16 +147,20 @@ impl Service {
     /// Takes the evidence of a complete ceremony into force, durably ([EPOCH-1]).
     ///
     /// # Errors
-    /// [`ServiceError::Epoch`]; [`ServiceError::Misuse`] during a round; [`ServiceError::Ledger`] and
+    /// [`ServiceError::Epoch`]; [`ServiceError::Misuse`] during a round or ceremony; [`ServiceError::Ledger`] and
     /// [`ServiceError::Stopped`], here as in all calls below.
     pub fn install_epoch(&mut self, evidence: EpochEvidence) -> Result<(), ServiceError> {
         self.between_rounds(|running| {
+            if running.coordinator.holds_ceremony() {
+                return Err(ApiMisuse::CeremonyRunning.into());
+            }
             running.coordinator.install_epoch(evidence.clone()).map_err(ServiceError::Epoch)?;
             Ok(running.ledger.keep_epoch(&evidence)?)
         })
     }
 
-    /// Changes the registry between rounds, durably: enrolment. Tell a party its place only after this.
+    /// Changes the registry between rounds, durably: enrolment. Tell a party its place only after this. What is
+    /// appended during a ceremony is not under its head E.
     ///
     /// # Errors
     /// [`ServiceError::Misuse`] during a round.
@@ -150,6 +170,40 @@ impl Service {
             running.ledger.begin(&running.coordinator.snapshot(), None)?;
             Ok(done)
         })
+    }
+
+    /// Appends a key to the registry, durably, at any time; tell the party its place only after this ([REG-2]). Whether
+    /// the key may enrol is the caller's to know.
+    ///
+    /// # Errors
+    /// [`ServiceError::Registry`] if the registry cannot take the key.
+    pub fn enrol(&mut self, key: PublicKey) -> Result<PartyId, ServiceError> {
+        self.run(Call::at(Time(0)), |running| Ok(running.coordinator.enrol(key)?))
+    }
+
+    /// Who is not invited any more; to be said again after every start.
+    pub fn exclude(&mut self, indices: BTreeSet<u32>) {
+        if let Some(running) = &mut self.running {
+            running.coordinator.exclude(indices);
+        }
+    }
+
+    /// The registry's head, signed, and a party's inclusion under it: what a newcomer is told ([REG-3]).
+    #[must_use]
+    pub fn welcome(&self, index: u32) -> Option<(SignedHead, Vec<Digest>)> {
+        let coordinator = &self.running.as_ref()?.coordinator;
+        let head = coordinator.sign_head();
+        Some((head, coordinator.registry().inclusion(index, head.head.size)?))
+    }
+
+    /// Starts the ceremony of the next epoch between rounds; gives the epoch's number ([EPOCH-1], [DRAW-3]). Its
+    /// evidence is durable when [`CoordinatorEvent::EpochReady`] is given out. A ceremony that is void, or under
+    /// way when the service ends, counts as a restart in the next one.
+    ///
+    /// # Errors
+    /// [`ServiceError::Ceremony`].
+    pub fn start_ceremony(&mut self, now: Time, config: &CeremonyConfig) -> Result<u64, ServiceError> {
+        self.run(Call::at(now), |running| Ok(running.coordinator.start_ceremony(now, config)?))
     }
 
     /// Starts the next round; gives its number.
@@ -183,9 +237,40 @@ impl Service {
         frame: &[u8],
         vector: &[u8],
     ) -> Result<(), ServiceError> {
-        let call = Call { now, contribution: Some((frame, vector)) };
+        let call = Call { now, contribution: Some(Contribution::Bare(frame, vector)) };
         self.run(call, |running| {
             Ok(running.coordinator.handle_contribution(now, frame, vector, &mut os())?)
+        })
+    }
+
+    /// For those that write contributions to disk before they are handled; `None` once the service has stopped.
+    #[must_use]
+    pub fn stager(&self) -> Option<Stager> {
+        self.running.as_ref().map(|running| running.spool.stager())
+    }
+
+    /// Takes one complete contribution whose bytes are on disk. It is folded with `Ok`; the receipt may be given after
+    /// the next [`Service::settle`], which serves many.
+    ///
+    /// # Errors
+    /// As [`Service::handle_contribution`].
+    pub fn handle_staged(&mut self, now: Time, staged: &Staged) -> Result<(), ServiceError> {
+        let call = Call { now, contribution: Some(Contribution::Staged(staged)) };
+        self.run(call, |running| {
+            Ok(running.coordinator.handle_contribution(now, &staged.frame, &staged.vector, &mut os())?)
+        })
+    }
+
+    /// Makes durable what [`Service::handle_staged`] took.
+    ///
+    /// # Errors
+    /// [`ServiceError::Spool`] if it cannot: the round is cancelled then.
+    pub fn settle(&mut self) -> Result<(), ServiceError> {
+        self.run(Call::at(Time(0)), |running| {
+            running.spool.settle().map_err(|error| {
+                running.coordinator.cancel();
+                ServiceError::Spool(error)
+            })
         })
     }
 
@@ -200,7 +285,7 @@ impl Service {
         })
     }
 
-    /// Ends the round under way, if there is one.
+    /// Ends the round or ceremony under way, if there is one.
     ///
     /// # Errors
     /// See [`Service::install_epoch`].
@@ -259,6 +344,11 @@ impl Running {
                 Output::Send { to, frame } => actions.push_back(Action::Send { to, frame }),
                 Output::WakeAt(time) => actions.push_back(Action::WakeAt(time)),
                 Output::Event(event) => {
+                    if let (CoordinatorEvent::EpochReady { .. }, Some(evidence)) =
+                        (&event, self.coordinator.evidence())
+                    {
+                        self.ledger.keep_epoch(evidence)?;
+                    }
                     if let Err(error) = self.serve(&event, call) {
                         failed.get_or_insert(error);
                         self.coordinator.cancel();
@@ -277,7 +367,10 @@ impl Running {
     fn persist(&mut self, record: &CoordinatorRecord) -> Result<(), LedgerError> {
         match record {
             CoordinatorRecord::Round(_) => self.ledger.begin(&self.coordinator.snapshot(), Some(record)),
-            CoordinatorRecord::Close(_) | CoordinatorRecord::Result(_) => self.ledger.append(record),
+            CoordinatorRecord::Close(_)
+            | CoordinatorRecord::Result(_)
+            | CoordinatorRecord::Enrolled(_)
+            | CoordinatorRecord::Attempt(_) => self.ledger.append(record),
         }
     }
 
@@ -285,7 +378,8 @@ impl Running {
     fn serve(&mut self, event: &CoordinatorEvent, call: Call<'_>) -> io::Result<()> {
         match event {
             CoordinatorEvent::Accepted { sender } => match call.contribution {
-                Some((frame, vector)) => self.spool.store(*sender, frame, vector),
+                Some(Contribution::Bare(frame, vector)) => self.spool.store(*sender, frame, vector),
+                Some(Contribution::Staged(staged)) => self.spool.commit(*sender, staged),
                 None => Ok(()),
             },
             CoordinatorEvent::Withdraw { sender } if self.coordinator.is_busy() => {

@@ -2,17 +2,67 @@
 //!
 //! One file a sender, in a folder of its own. A contribution is there, whole and durable, before its sender gets a
 //! receipt.
+//!
+//! ```text
+//! many tasks   stage: written and synchronised, under a name of its own ── not accepted ─▶ removed
+//! the node     commit: takes its sender's name, in memory                  one rename each
+//!              settle: the names are durable                               one synchronisation for many
+//! ```
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::folder::Folder;
+use crate::folder::{Folder, prepare};
 
 /// A folder of contributions.
 pub struct Spool {
     path: PathBuf,
     folder: Folder,
+    stager: Stager,
+    /// Whether names are not durable yet.
+    unsettled: bool,
+}
+
+/// Writes contributions that nobody has accepted yet; many may at one time.
+#[derive(Clone, Debug)]
+pub struct Stager {
+    path: PathBuf,
+    next: Arc<AtomicU64>,
+}
+
+/// A contribution whose bytes are durable. Dropping it removes its file, unless a spool has taken it.
+#[derive(Debug)]
+pub struct Staged {
+    path: PathBuf,
+    /// Control frame.
+    pub frame: Vec<u8>,
+    /// Vector.
+    pub vector: Vec<u8>,
+}
+
+impl Stager {
+    /// Writes one: its bytes are durable when this returns.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn stage(&self, sender: u32, frame: Vec<u8>, vector: Vec<u8>) -> io::Result<Staged> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.path.join(format!("{sender}-{number}{INTERRUPTED}"));
+        let staged = Staged { path, frame, vector };
+        let length = (staged.frame.len() as u64).to_le_bytes();
+        prepare(&staged.path, &[&length, &staged.frame, &staged.vector])?;
+        Ok(staged)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // What a spool has taken is no longer there; what cannot be removed now is removed at the next start.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 /// Control frame and vector of a contribution.
@@ -25,9 +75,33 @@ impl Spool {
     /// When the folder cannot be made, read or locked.
     pub fn open(path: &Path) -> io::Result<Self> {
         let folder = Folder::create(path)?.ok_or(ErrorKind::ResourceBusy)?;
-        let spool = Self { path: path.to_owned(), folder };
-        spool.clear()?;
+        let stager = Stager { path: path.to_owned(), next: Arc::default() };
+        let spool = Self { path: path.to_owned(), folder, stager, unsettled: false };
+        spool.remove(&[SUFFIX, INTERRUPTED])?;
         Ok(spool)
+    }
+
+    /// For those that write contributions into its folder.
+    #[must_use]
+    pub fn stager(&self) -> Stager {
+        self.stager.clone()
+    }
+
+    /// Keeps a staged contribution: durable after [`Spool::settle`].
+    ///
+    /// # Errors
+    /// When its file has gone.
+    pub fn commit(&mut self, sender: u32, staged: &Staged) -> io::Result<()> {
+        self.unsettled = true;
+        self.folder.adopt(&staged.path, &name(sender))
+    }
+
+    /// Makes durable what was committed.
+    ///
+    /// # Errors
+    /// When the system cannot.
+    pub fn settle(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.unsettled) { self.folder.sync() } else { Ok(()) }
     }
 
     /// Keeps one contribution: durable when this returns.
@@ -60,15 +134,19 @@ impl Spool {
         self.folder.remove(&name(sender))
     }
 
-    /// Forgets all contributions.
+    /// Forgets all contributions. Those that are being staged are not its own yet.
     ///
     /// # Errors
     /// When a file cannot be removed.
     pub fn clear(&self) -> io::Result<()> {
+        self.remove(&[SUFFIX])
+    }
+
+    fn remove(&self, endings: &[&str]) -> io::Result<()> {
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
-            // Its own files only, whole or interrupted; never anything else that somebody put there.
-            let own = name.to_str().filter(|name| name.ends_with(SUFFIX) || name.ends_with(INTERRUPTED));
+            // Its own files only; never anything else that somebody put there.
+            let own = name.to_str().filter(|name| endings.iter().any(|ending| name.ends_with(ending)));
             own.map_or(Ok(()), |name| self.folder.remove(name))?;
         }
         Ok(())
@@ -108,6 +186,31 @@ mod tests {
         assert!((0..4).all(|sender| spool.load(sender).is_err()));
         let left: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(left.len() == 2 && left.iter().any(|name| name == "notes.txt"));
+    }
+
+    #[test]
+    fn what_is_staged_is_kept_once_it_is_committed_and_only_then() {
+        let at = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(at.path()).unwrap();
+        let stager = spool.stager();
+        let first = stager.stage(1, vec![1; 3], vec![9; 50]).unwrap();
+        let second = stager.stage(1, vec![2; 3], vec![8; 50]).unwrap();
+        assert!(spool.load(1).is_err());
+        spool.commit(1, &first).unwrap();
+        spool.settle().unwrap();
+        drop((first, second));
+        assert_eq!(spool.load(1).unwrap(), (vec![1; 3], vec![9; 50]));
+        let files = || fs::read_dir(at.path()).unwrap().count();
+        assert_eq!(files(), 2, "the lock and the contribution");
+        let late = stager.stage(2, Vec::new(), Vec::new()).unwrap();
+        spool.clear().unwrap();
+        assert_eq!(files(), 2, "the lock and what is being staged");
+        spool.commit(2, &late).unwrap();
+        assert!(spool.commit(2, &late).is_err());
+        drop(spool);
+        let _interrupted = stager.stage(3, Vec::new(), Vec::new()).unwrap();
+        drop(Spool::open(at.path()).unwrap());
+        assert_eq!(files(), 1);
     }
 
     #[test]

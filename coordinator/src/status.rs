@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::histogram::Histogram;
+
 /// The stages of a round as an operator sees them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// Round keys are collected.
@@ -23,8 +25,24 @@ pub enum Stage {
     Open,
 }
 
+impl Stage {
+    /// All of them, in the order of a round.
+    pub const ALL: [Self; 4] = [Self::Convene, Self::Contribute, Self::Lock, Self::Open];
+
+    /// Name, as in JSON and in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Convene => "convene",
+            Self::Contribute => "contribute",
+            Self::Lock => "lock",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// The round under way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Current {
     /// Number.
     pub round: u64,
@@ -43,7 +61,7 @@ pub struct Current {
 }
 
 /// A job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobStatus {
     /// Name.
     pub name: String,
@@ -64,7 +82,7 @@ pub struct JobStatus {
 }
 
 /// Everything about one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Name of the deployment.
     pub deployment: String,
@@ -96,11 +114,11 @@ pub struct Tally {
     pub begun: u64,
     /// Rounds opened.
     pub opened: u64,
-    /// Rounds aborted, by the reason's name.
+    /// Rounds aborted, by the reason's name (`events::abort_name`).
     pub aborted: BTreeMap<&'static str, u64>,
     /// Contributions taken.
     pub accepted: u64,
-    /// Frames and contributions refused, by the fault's name.
+    /// Frames and contributions refused, by the rule they broke (`FaultKind::rule`).
     pub refused: BTreeMap<&'static str, u64>,
     /// Parties enrolled.
     pub enrolled: u64,
@@ -112,4 +130,6 @@ pub struct Tally {
     pub last_round_ms: u64,
     /// Milliseconds since 1970 of the last opened round.
     pub last_opened: u64,
+    /// How long each stage of a round took, once it was over.
+    pub stages: BTreeMap<Stage, Histogram>,
 }

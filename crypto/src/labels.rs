@@ -100,12 +100,20 @@ labels! {
     POLICY = "policy";
     /// List of ids of which a party lets a committee be named.
     NAMED = "named";
+    /// List of ids of which a party lets a seed's ceremony be held.
+    CEREMONY = "ceremony";
     /// Entry of the transcript chain.
     TRANSCRIPT = "transcript";
     /// Hash of a deployment's name and coordinator key.
     DEPLOYMENT = "deployment";
     /// Chained check value of a frame in a state file.
     LOG_FRAME = "log-frame";
+    /// Identity key of a device, sealed where it is stored.
+    STORED_KEY = "stored-key";
+    /// Whole state of a device, sealed to be moved.
+    STORED_DEVICE = "stored-device";
+    /// Key and tokens of stateless resets.
+    STATELESS_RESET = "stateless-reset";
     /// Randomness of the simulator; no real secret is ever derived under it.
     SIMULATION = "simulation";
 }

@@ -9,6 +9,7 @@
 //! | [`seal`] | HPKE: X25519 with one ephemeral key a contribution, X-Wing | §5 |
 //! | [`ring`], [`mask`] | the data plane: suites, sampler, matrix, packing, accumulator, unmasking | §4 |
 //! | [`share`] | packed Shamir sharing, share check, Reed–Solomon decoding | §5, §6 |
+//! | [`storage`] | sealing of what a device stores or moves | §2 |
 //!
 //! # Security
 //!
@@ -25,6 +26,7 @@ pub mod seal;
 pub mod share;
 pub mod sign;
 pub mod simd;
+pub mod storage;
 
 #[cfg(test)]
 mod vectors;

@@ -5,6 +5,7 @@
 //! | [`deployment`] | deployment id; the digest every signature covers | [SIG-1] |
 //! | [`identity`] | a party's id and key | [ID-1] |
 //! | [`enrol`] | one-time tokens, proof of possession | [REG-2] |
+//! | [`token_text()`] | a token as text | [REG-2] |
 //! | [`registry`] | the append-only log of keys, its audit | [REG-1] |
 //! | [`head`] | signed heads and the watch for split views | [REG-3] |
 //!
@@ -26,9 +27,11 @@ pub mod enrol;
 pub mod head;
 pub mod identity;
 pub mod registry;
+pub mod token_text;
 
 pub use deployment::{DeploymentId, signed};
 pub use enrol::{EnrolError, EnrolmentRequest, EnrolmentToken, TokenBook, TokenError};
 pub use head::{Head, HeadError, HeadWatch, KnownHead, Observed, SignedHead, SplitView};
 pub use identity::{Identity, IdentityError, PartyId};
 pub use registry::{AuditError, Registry, RegistryError};
+pub use token_text::{TokenTextError, parse_token, token_text};

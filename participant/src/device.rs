@@ -147,7 +147,8 @@ impl Device {
             }
         }
         let participant = Participant::restore(twin(&membership), Arc::clone(&plans), &first, &own);
-        let member = Member::restore(membership, plans, &second, &others);
+        let mut member = Member::restore(membership, plans, &second, &others);
+        member.saw(*participant.head());
         let mut running = Running { deployment, participant, member, store, trained: None, early: None };
         running.restore_contribution()?;
         Ok(Self::of(running, id))
@@ -169,12 +170,18 @@ impl Device {
         self.running.as_ref()?.participant.current()
     }
 
+    /// The round of the last manifest acted on; 0 before the first, and once the device has stopped.
+    #[must_use]
+    pub fn last_round(&self) -> u64 {
+        self.running.as_ref().map_or(0, |running| running.participant.last_round())
+    }
+
     /// The next thing to do; `None` for now, or for good if the device has stopped.
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// Asks the coordinator whether there is a round.
+    /// Asks the coordinator whether there is a round or a ceremony.
     ///
     /// # Errors
     /// [`DeviceError::Store`], [`DeviceError::Stopped`]; so for all calls below.
@@ -303,7 +310,12 @@ impl Running {
                 let first = self.participant.handle(frame, &mut os());
                 either(first, self.member.handle(now, frame, &mut os()))
             }
-            wire::ResultNotice::TYPE => self.participant.handle(frame, &mut os()),
+            wire::Call::TYPE => {
+                self.participant.handle(frame, &mut os())?;
+                self.member.saw(*self.participant.head());
+                Ok(())
+            }
+            wire::Commitments::TYPE | wire::ResultNotice::TYPE => self.participant.handle(frame, &mut os()),
             _ => self.member.handle(now, frame, &mut os()),
         }
     }

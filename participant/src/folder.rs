@@ -7,6 +7,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::fault::{Point, TORN, point};
+
 /// A folder, locked until this is dropped.
 pub(crate) struct Folder {
     path: PathBuf,
@@ -47,13 +49,24 @@ impl Folder {
     /// Puts a file in place of the one of that name, if any: all of it or none of it.
     pub(crate) fn replace(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
         let temporary = self.path.join(format!("{name}.tmp"));
-        let mut file = File::create(&temporary)?;
+        point(Point::Before);
+        // A file left by an interrupted call would keep the permissions it has.
+        self.remove(&format!("{name}.tmp"))?;
+        let mut file = private().write(true).create_new(true).open(&temporary)?;
         for part in parts {
-            file.write_all(part)?;
+            write(&mut file, part)?;
         }
         file.sync_all()?;
+        point(Point::Unnamed);
         fs::rename(&temporary, self.path.join(name))?;
-        sync(&self.path)
+        sync(&self.path)?;
+        point(Point::After);
+        Ok(())
+    }
+
+    /// Where a file of this name is.
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
+        self.path.join(name)
     }
 
     /// Adds bytes to a file that is `length` bytes long. A file of another length has been meddled with.
@@ -63,8 +76,11 @@ impl Folder {
         if file.metadata()?.len() != length as u64 {
             return Err(ErrorKind::InvalidData.into());
         }
-        file.write_all(bytes)?;
-        file.sync_all()
+        point(Point::Before);
+        write(&mut file, bytes)?;
+        file.sync_all()?;
+        point(Point::After);
+        Ok(())
     }
 
     /// Cuts a file off.
@@ -81,6 +97,23 @@ impl Folder {
             _ => Ok(()),
         }
     }
+}
+
+/// Writes all bytes; in tests of crashes in two halves, with a point between them.
+fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    let (first, second) = if TORN { bytes.split_at(bytes.len() / 2) } else { (bytes, &[][..]) };
+    file.write_all(first)?;
+    point(Point::Torn);
+    file.write_all(second)
+}
+
+/// New files are for their owner alone, where the system knows such a thing.
+fn private() -> fs::OpenOptions {
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "nothing to set"))]
+    let mut options = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// Makes names durable. Where a folder cannot be opened like a file, the system orders them itself.

@@ -17,8 +17,8 @@ use thiserror::Error;
 
 use crate::folder::Folder;
 
-const STATE: &str = "state";
-const CONTRIBUTION: &str = "contribution";
+pub(crate) const STATE: &str = "state";
+pub(crate) const CONTRIBUTION: &str = "contribution";
 
 /// Why a device's folder cannot be used, or not any longer.
 #[derive(Debug, Error)]

@@ -19,7 +19,7 @@ use crate::params::{PlanCache, RoundPlan};
 use crate::policy::Policy;
 use crate::record::ManifestRecord;
 use crate::statement::{ManifestStatement, Statement};
-use crate::wire::{Announce, Unverified};
+use crate::wire::{Announce, Call, Unverified};
 
 /// A manifest this party accepted, with everything computed from it.
 #[derive(Clone)]
@@ -46,7 +46,7 @@ impl Accepted {
     /// Whether an id may sit on this round's committee ([DRAW-1]).
     #[must_use]
     pub fn may_serve(&self, id: &PartyId) -> bool {
-        may_serve(&self.epoch, &self.manifest, id)
+        may_serve(&self.epoch, (self.manifest.round, self.manifest.mode), id)
     }
 
     /// Whether an id may contribute in this round ([DRAW-1]).
@@ -64,15 +64,13 @@ impl Accepted {
     }
 }
 
-/// Whether an id may serve on the committee of a manifest's round.
+/// Whether an id may serve on the committee of a round in this mode.
 #[must_use]
-pub fn may_serve(epoch: &Epoch, manifest: &Manifest, id: &PartyId) -> bool {
+pub fn may_serve(epoch: &Epoch, (round, mode): (u64, Mode), id: &PartyId) -> bool {
     match &epoch.record().committee {
-        _ if manifest.mode == Mode::Plain => false,
+        _ if mode == Mode::Plain => false,
         CommitteeSource::Named(ids) => ids.contains(id),
-        CommitteeSource::Drawn { width } => {
-            epoch.draw(manifest.round).is_eligible(Role::Committee, id, *width)
-        }
+        CommitteeSource::Drawn { width } => epoch.draw(round).is_eligible(Role::Committee, id, *width),
     }
 }
 
@@ -179,14 +177,19 @@ impl Trust {
         &self.acted
     }
 
+    /// Takes over a head that was verified against the last one seen ([REG-3]).
+    pub fn saw(&mut self, head: Head) {
+        if head.size > self.head.size {
+            self.head = head;
+        }
+    }
+
     /// Takes stored facts back in: never below what is known already.
     pub fn restore(&mut self, head: Head, acted: ManifestRecord) {
         if acted.round > self.acted.round {
             self.acted = acted;
         }
-        if head.size > self.head.size {
-            self.head = head;
-        }
+        self.saw(head);
     }
 
     /// Evidence collected since the last call.
@@ -219,6 +222,7 @@ impl Trust {
         let epoch = self.check_epoch(announce)?;
         self.check_heads(announce, &epoch)?;
         let plan = self.plans.plan(manifest).map_err(|_| FaultKind::BadManifest)?;
+        self.policy.check_epoch(&self.id, epoch.record()).map_err(FaultKind::Policy)?;
         self.policy.check(manifest, epoch.record()).map_err(FaultKind::Policy)?;
         let mut accepted =
             Accepted { manifest: Arc::new(manifest.clone()), mh, epoch, plan, eligible: false };
@@ -233,6 +237,33 @@ impl Trust {
         watch.observe(manifest.head, &announce.seen_proof).map_err(|_| FaultKind::InconsistentHead)?;
         self.head = watch.kept().map_or(self.head, KnownHead::head);
         Ok(accepted)
+    }
+
+    /// Judges a call to a ceremony ([EPOCH-1], [POL-1], [REG-3]); gives E. Nothing changes.
+    pub(crate) fn judge_call(&self, call: &Call) -> Result<Head, FaultKind> {
+        let record = &call.record;
+        if record.deployment != *self.deployment {
+            return Err(FaultKind::WrongDeployment);
+        }
+        let signed = record.signed_digest();
+        self.coordinator.verify(&signed, &call.signature).map_err(|_| FaultKind::BadSignature)?;
+        record.check()?;
+        if !record.parties.contains(&self.id) {
+            return Err(FaultKind::NotNamed);
+        }
+        if self.epoch.as_ref().is_some_and(|known| record.epoch <= known.record().epoch) {
+            return Err(FaultKind::StaleCeremony);
+        }
+        self.policy.check_epoch(&self.id, record).map_err(FaultKind::Policy)?;
+        let head = SignedHead { head: record.eligible, signature: call.head_signature };
+        head.verify(&self.deployment, &self.coordinator).map_err(|_| FaultKind::BadSignature)?;
+        if !record.eligible.contains(&self.deployment, self.id.index, self.identity.public(), &call.own_proof)
+        {
+            return Err(FaultKind::NotRegistered);
+        }
+        let mut watch = HeadWatch::starting_at(self.head.into());
+        watch.observe(record.eligible, &call.seen_proof).map_err(|_| FaultKind::InconsistentHead)?;
+        Ok(record.eligible)
     }
 
     fn check_round(&mut self, mh: &Digest, announce: &Announce) -> Result<(), FaultKind> {

@@ -80,6 +80,17 @@ impl EpochRecord {
         signed(labels::EPOCH, &self.deployment, 0, &[&wire::body(self)])
     }
 
+    /// Refuses a record that no ceremony can be held for: parties 1 … 32, distinct; at least one round ([EPOCH-1]).
+    pub(crate) fn check(&self) -> Result<(), FaultKind> {
+        let distinct = self
+            .parties
+            .iter()
+            .enumerate()
+            .all(|(at, id)| self.parties.iter().take(at).all(|before| before != id));
+        let sized = (1..=MAX_PARTIES).contains(&self.parties.len()) && self.rounds > 0;
+        if sized && distinct { Ok(()) } else { Err(FaultKind::BadEpoch) }
+    }
+
     /// Whether a round lies in the epoch.
     #[must_use]
     pub const fn contains(&self, round: u64) -> bool {
@@ -105,6 +116,14 @@ pub struct Commitment {
     pub signature: Signature,
 }
 
+impl Commitment {
+    /// Checks the party's signature.
+    pub(crate) fn verify(&self, record: &EpochRecord, key: &PublicKey) -> Result<(), FaultKind> {
+        let signed = commit_digest(record, &self.id, &self.commitment);
+        key.verify(&signed, &self.signature).map_err(|_| FaultKind::BadSignature)
+    }
+}
+
 /// A party's signed reveal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reveal {
@@ -118,6 +137,29 @@ pub struct Reveal {
     pub signature: Signature,
 }
 
+impl Reveal {
+    /// Checks the party's signature; whether it opens the commitment is another question ([`Reveal::opens`]).
+    pub(crate) fn verify(
+        &self,
+        record: &EpochRecord,
+        list: &[Commitment],
+        key: &PublicKey,
+    ) -> Result<(), FaultKind> {
+        let signed = self.is_signed(record, &list_hash(record, list), key);
+        if signed { Ok(()) } else { Err(FaultKind::BadSignature) }
+    }
+
+    fn is_signed(&self, record: &EpochRecord, list: &Digest, key: &PublicKey) -> bool {
+        let signed = reveal_digest(record, list, &self.id, &self.value, &self.nonce);
+        key.verify(&signed, &self.signature).is_ok()
+    }
+
+    /// Whether it opens a commitment made for the record of this hash ([DRAW-3]).
+    pub(crate) fn opens(&self, epoch: &Digest, made: &Commitment) -> bool {
+        made.id == self.id && made.commitment == commitment(epoch, &self.id, &self.value, &self.nonce)
+    }
+}
+
 fn commitment(epoch: &Digest, id: &PartyId, value: &[u8; 32], nonce: &[u8; 32]) -> Digest {
     digest(labels::SEED_COMMIT, &[epoch.as_bytes(), &id.to_bytes(), value, nonce])
 }
@@ -128,7 +170,7 @@ fn commit_digest(record: &EpochRecord, id: &PartyId, commitment: &Digest) -> Dig
     signed(labels::SEED_COMMIT_SIGN, &record.deployment, 0, &fields)
 }
 
-fn list_hash(record: &EpochRecord, commitments: &[Commitment]) -> Digest {
+pub(crate) fn list_hash(record: &EpochRecord, commitments: &[Commitment]) -> Digest {
     let mut hasher = FieldHasher::new(labels::SEED_COMMIT);
     hasher.field(record.hash().as_bytes());
     for entry in commitments {
@@ -137,7 +179,7 @@ fn list_hash(record: &EpochRecord, commitments: &[Commitment]) -> Digest {
     hasher.finish()
 }
 
-fn reveal_digest(
+pub(crate) fn reveal_digest(
     record: &EpochRecord,
     list: &Digest,
     id: &PartyId,
@@ -185,12 +227,16 @@ impl CeremonyParty {
         Ok((Self { record, id, value, nonce, commitment }, message))
     }
 
+    /// Whether a list is complete, in the record's order, with this party's own commitment in it.
+    pub(crate) fn is_complete(&self, commitments: &[Commitment]) -> bool {
+        commitments.len() == self.record.parties.len()
+            && commitments.iter().zip(&self.record.parties).all(|(entry, id)| entry.id == *id)
+            && commitments.iter().any(|entry| entry.id == self.id && entry.commitment == self.commitment)
+    }
+
     /// Reveals, once the complete list is seen with this party's own commitment in it.
     pub fn reveal(self, commitments: &[Commitment], key: &SigningKey) -> Result<Reveal, FaultKind> {
-        let complete = commitments.len() == self.record.parties.len()
-            && commitments.iter().zip(&self.record.parties).all(|(entry, id)| entry.id == *id)
-            && commitments.iter().any(|entry| entry.id == self.id && entry.commitment == self.commitment);
-        if !complete {
+        if !self.is_complete(commitments) {
             return Err(FaultKind::BadSeed);
         }
         let list = list_hash(&self.record, commitments);
@@ -269,17 +315,15 @@ impl EpochEvidence {
         if record.deployment != *deployment {
             return Err(FaultKind::WrongDeployment);
         }
+        record.check()?;
         let count = record.parties.len();
         let lengths = [self.parties.len(), self.commitments.len(), self.reveals.len()];
-        if count == 0 || count > MAX_PARTIES || record.rounds == 0 || lengths.iter().any(|&l| l != count) {
+        if lengths.iter().any(|&length| length != count) {
             return Err(FaultKind::BadEpoch);
         }
         coordinator.verify(&record.signed_digest(), &self.signature).map_err(|_| FaultKind::BadEpoch)?;
         let list = list_hash(record, &self.commitments);
         for (at, id) in record.parties.iter().enumerate() {
-            if record.parties[..at].contains(id) {
-                return Err(FaultKind::BadEpoch);
-            }
             self.verify_party(at, id, &list)?;
         }
         Ok(Epoch { hash: record.hash(), record: record.clone(), seed: self.seed() })
@@ -293,18 +337,10 @@ impl EpochEvidence {
         if !included {
             return Err(FaultKind::NotRegistered);
         }
-        let opens = commit.id == *id
-            && reveal.id == *id
-            && commit.commitment == commitment(&record.hash(), id, &reveal.value, &reveal.nonce);
-        if !opens {
-            return Err(FaultKind::BadSeed);
-        }
-        let fine =
-            party.key.verify(&commit_digest(record, id, &commit.commitment), &commit.signature).is_ok()
-                && party
-                    .key
-                    .verify(&reveal_digest(record, list, id, &reveal.value, &reveal.nonce), &reveal.signature)
-                    .is_ok();
+        let fine = commit.id == *id
+            && reveal.opens(&record.hash(), commit)
+            && commit.verify(record, &party.key).is_ok()
+            && reveal.is_signed(record, list, &party.key);
         if fine { Ok(()) } else { Err(FaultKind::BadSeed) }
     }
 

@@ -120,6 +120,14 @@ fault_kinds! {
     BadEpoch "EPOCH-1" "the epoch record or its signature does not check",
     /// The ceremony behind the seed is incomplete or contradicts its commitments.
     BadSeed "DRAW-3" "the seed does not follow from a complete ceremony",
+    /// The epoch record does not name this party, or the message not the party that sent it.
+    NotNamed "EPOCH-1" "the epoch record does not name this party",
+    /// An attempt at a seed that this party took part in, or an earlier one, or an epoch that is over.
+    StaleCeremony "DRAW-3" "this party took part in that ceremony or a later one",
+    /// A message of a ceremony for another record.
+    WrongCeremony "DRAW-3" "the message belongs to another ceremony",
+    /// A second, different commitment in one ceremony.
+    SecondCommitment "DRAW-3" "a second commitment of this party",
     /// This party, or a party of the roster, is not eligible.
     NotEligible "DRAW-1" "a party is not eligible for this role in this round",
     /// An id that the fixed head does not contain.
@@ -212,6 +220,8 @@ pub enum PolicyBreach {
     Fraction,
     #[error("the committee's source is not allowed")]
     Source,
+    #[error("the seed's ceremony was not held by whom the policy asks")]
+    Ceremony,
 }
 
 /// The round cannot succeed any more. Final: a round never restarts under the same number.
@@ -306,6 +316,9 @@ pub enum ApiMisuse {
     /// A round is already running.
     #[error("a round is already running")]
     RoundRunning,
+    /// A ceremony is already running.
+    #[error("a ceremony is already running")]
+    CeremonyRunning,
     /// No epoch, or the epoch is used up.
     #[error("there is no epoch for this round: hold a ceremony first")]
     NoEpoch,

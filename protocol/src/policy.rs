@@ -49,6 +49,39 @@ impl NamedCommittee {
     }
 }
 
+/// Who has to have held the ceremony behind an epoch's seed ([POL-1]). One honest party among them makes the seed
+/// unpredictable; the coordinator writes the record that names them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CeremonyTrust {
+    /// Anybody. Against a coordinator that names its own ids the seed, and with it every draw, is its choice.
+    #[default]
+    Anybody,
+    /// This party itself, perhaps with others: it trusts its own value.
+    Own,
+    /// The ids of this list and no other; see [`CeremonyTrust::list`].
+    Of(Digest),
+}
+
+impl CeremonyTrust {
+    /// Exactly these ids, in the order in which the epoch record names them: `H(ceremony; id₁, id₂, …)`.
+    #[must_use]
+    pub fn list(ids: &[PartyId]) -> Self {
+        let mut hasher = FieldHasher::new(labels::CEREMONY);
+        for id in ids {
+            hasher.field(&id.to_bytes());
+        }
+        Self::Of(hasher.finish())
+    }
+
+    fn accepts(&self, own: &PartyId, parties: &[PartyId]) -> bool {
+        match self {
+            Self::Anybody => true,
+            Self::Own => parties.contains(own),
+            Self::Of(_) => *self == Self::list(parties),
+        }
+    }
+}
+
 /// What a party is willing to take part in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
@@ -85,6 +118,8 @@ pub struct Policy {
     /// Largest share of the cohort width that may be missing from an opened set, in thousandths
     /// (δ); 1000 switches the rule off.
     pub max_missing_permille: u32,
+    /// Who has to have held the ceremony behind the seed.
+    pub ceremony: CeremonyTrust,
 }
 
 impl Default for Policy {
@@ -102,10 +137,11 @@ impl Default for Policy {
             k_min: 2,
             max_width: crate::params::MAX_COHORT,
             max_rounds: 10_000,
-            max_restarts: 3,
+            max_restarts: 16,
             max_key_life: 24 * 3_600_000,
             min_detected: 1,
             max_missing_permille: 1000,
+            ceremony: CeremonyTrust::Anybody,
         }
     }
 }
@@ -122,11 +158,7 @@ impl Policy {
         let ensure = |fine: bool, breach| if fine { Ok(()) } else { Err(breach) };
         ensure(manifest.schema.dim <= self.max_dim, PolicyBreach::Dimension)?;
         ensure(manifest.cohort.n_max <= self.max_cohort, PolicyBreach::MaximumCohort)?;
-        ensure(
-            epoch.rounds <= self.max_rounds && epoch.restarts <= self.max_restarts,
-            PolicyBreach::EpochLength,
-        )?;
-        ensure(epoch.cohort_width <= self.max_width, PolicyBreach::Width)?;
+        self.check_caps(epoch)?;
         if manifest.mode == Mode::Plain {
             return ensure(self.allow_plain, PolicyBreach::Mode);
         }
@@ -134,6 +166,22 @@ impl Policy {
         ensure(manifest.key_life <= self.max_key_life, PolicyBreach::KeyLife)?;
         self.check_cohort(manifest, epoch)?;
         self.check_committee(&manifest.committee, manifest.suite, epoch)
+    }
+
+    /// Checks an epoch record for the party `own`: before it takes part in the ceremony, and before it accepts a
+    /// manifest under it.
+    pub fn check_epoch(&self, own: &PartyId, epoch: &EpochRecord) -> Result<(), PolicyBreach> {
+        self.check_caps(epoch)?;
+        if self.ceremony.accepts(own, &epoch.parties) { Ok(()) } else { Err(PolicyBreach::Ceremony) }
+    }
+
+    fn check_caps(&self, epoch: &EpochRecord) -> Result<(), PolicyBreach> {
+        let ensure = |fine: bool, breach| if fine { Ok(()) } else { Err(breach) };
+        ensure(
+            epoch.rounds <= self.max_rounds && epoch.restarts <= self.max_restarts,
+            PolicyBreach::EpochLength,
+        )?;
+        ensure(epoch.cohort_width <= self.max_width, PolicyBreach::Width)
     }
 
     /// [OPEN-4]: n_min ≥ f + k_min with this party's own bounds.

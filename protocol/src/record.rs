@@ -6,7 +6,7 @@
 use quorate_crypto::hash::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::id::SetId;
+use crate::id::{Head, SetId};
 
 /// Coordinator: this round number is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,13 @@ pub struct RoundRecord {
     pub round: u64,
     /// Manifest hash.
     pub mh: Digest,
+}
+
+/// Coordinator: before a party is told its place in the registry ([REG-2]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolledRecord {
+    /// Its public key; its index is the registry's length before it.
+    pub key: [u8; 32],
 }
 
 /// Participant or member: the manifest this party acts on in this round ([ANN-1], [ROST-1]).
@@ -73,6 +80,24 @@ pub struct ResultRecord {
     pub entry: crate::transcript::Entry,
 }
 
+/// Coordinator: before anybody is called, the attempt at a seed that is used up ([DRAW-3]). Attempts are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    /// Epoch number.
+    pub epoch: u64,
+    /// Restarts before it.
+    pub restarts: u8,
+}
+
+/// Party of a ceremony: before its commitment leaves ([DRAW-3], [REG-3]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CalledRecord {
+    /// The attempt.
+    pub attempt: AttemptRecord,
+    /// The last registry head seen.
+    pub head: Head,
+}
+
 /// A record of a participant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ParticipantRecord {
@@ -80,6 +105,8 @@ pub enum ParticipantRecord {
     Manifest(ManifestRecord),
     /// A contribution is about to leave.
     Contribution(ContributionRecord),
+    /// A commitment in a ceremony is about to leave.
+    Called(CalledRecord),
 }
 
 /// A record of a member.
@@ -101,12 +128,13 @@ pub enum DeviceRecord {
 }
 
 impl DeviceRecord {
-    /// The round it belongs to.
+    /// The round it belongs to; 0 outside rounds.
     #[must_use]
     pub const fn round(&self) -> u64 {
         match self {
             Self::Participant(ParticipantRecord::Manifest(record)) => record.round,
             Self::Participant(ParticipantRecord::Contribution(record)) => record.round,
+            Self::Participant(ParticipantRecord::Called(_)) => 0,
             Self::Member(MemberRecord::RoundKey(record)) => record.round,
             Self::Member(MemberRecord::Lock(record)) => record.round,
         }
@@ -122,6 +150,10 @@ pub enum CoordinatorRecord {
     Close(CloseRecord),
     /// The round has ended, one way or the other.
     Result(ResultRecord),
+    /// A ceremony is about to begin.
+    Attempt(AttemptRecord),
+    /// A party has joined the registry.
+    Enrolled(EnrolledRecord),
 }
 
 macro_rules! into_record {
@@ -137,11 +169,14 @@ macro_rules! into_record {
 into_record! {
     ManifestRecord => ParticipantRecord::Manifest,
     ContributionRecord => ParticipantRecord::Contribution,
+    CalledRecord => ParticipantRecord::Called,
     RoundKeyRecord => MemberRecord::RoundKey,
     LockRecord => MemberRecord::Lock,
     RoundRecord => CoordinatorRecord::Round,
     CloseRecord => CoordinatorRecord::Close,
     ResultRecord => CoordinatorRecord::Result,
+    AttemptRecord => CoordinatorRecord::Attempt,
+    EnrolledRecord => CoordinatorRecord::Enrolled,
     ParticipantRecord => DeviceRecord::Participant,
     MemberRecord => DeviceRecord::Member,
 }

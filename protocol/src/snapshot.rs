@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DecodeError;
 use crate::id::Head;
-use crate::record::{ContributionRecord, LockRecord, ManifestRecord};
+use crate::record::{AttemptRecord, ContributionRecord, LockRecord, ManifestRecord};
 use crate::transcript::Entry;
 use crate::wire::{self, list};
 
@@ -24,16 +24,34 @@ pub enum ParticipantSnapshot {
         /// Last contribution.
         last: Option<ContributionRecord>,
     },
+    /// Version 2: ceremonies.
+    V2 {
+        /// Last registry head seen.
+        head: Head,
+        /// Last manifest acted on.
+        acted: ManifestRecord,
+        /// Last contribution.
+        last: Option<ContributionRecord>,
+        /// Last attempt at a seed it took part in.
+        called: Option<AttemptRecord>,
+    },
+}
+
+/// What every version of a participant's snapshot says.
+pub(crate) struct ParticipantParts {
+    pub(crate) head: Head,
+    pub(crate) acted: ManifestRecord,
+    pub(crate) last: Option<ContributionRecord>,
+    pub(crate) called: Option<AttemptRecord>,
 }
 
 impl ParticipantSnapshot {
-    pub(crate) const fn new(head: Head, acted: ManifestRecord, last: Option<ContributionRecord>) -> Self {
-        Self::V1 { head, acted, last }
-    }
-
-    pub(crate) const fn parts(&self) -> (Head, ManifestRecord, Option<ContributionRecord>) {
-        let Self::V1 { head, acted, last } = self;
-        (*head, *acted, *last)
+    pub(crate) const fn parts(&self) -> ParticipantParts {
+        let (head, acted, last, called) = match self {
+            Self::V1 { head, acted, last } => (head, acted, last, None),
+            Self::V2 { head, acted, last, called } => (head, acted, last, *called),
+        };
+        ParticipantParts { head: *head, acted: *acted, last: *last, called }
     }
 }
 
@@ -94,6 +112,44 @@ pub enum CoordinatorSnapshot {
         /// Highest round number used, opened or not.
         last_round: u64,
     },
+    /// Version 2: ceremonies.
+    V2 {
+        /// Deployment.
+        deployment: DeploymentId,
+        /// Public keys in registry order.
+        #[serde(deserialize_with = "list::<_, _, { usize::MAX }>")]
+        registry: Vec<[u8; 32]>,
+        /// The transcript.
+        #[serde(deserialize_with = "list::<_, _, { usize::MAX }>")]
+        transcript: Vec<Entry>,
+        /// Highest round number used, opened or not.
+        last_round: u64,
+        /// Last attempt at a seed, void or not.
+        attempt: Option<AttemptRecord>,
+    },
+}
+
+/// What every version of a coordinator's snapshot says.
+pub(crate) struct CoordinatorParts<'a> {
+    pub(crate) deployment: DeploymentId,
+    pub(crate) registry: &'a [[u8; 32]],
+    pub(crate) transcript: &'a [Entry],
+    pub(crate) last_round: u64,
+    pub(crate) attempt: Option<AttemptRecord>,
+}
+
+impl CoordinatorSnapshot {
+    pub(crate) fn parts(&self) -> CoordinatorParts<'_> {
+        let (deployment, registry, transcript, last_round, attempt) = match self {
+            Self::V1 { deployment, registry, transcript, last_round } => {
+                (deployment, registry, transcript, last_round, None)
+            }
+            Self::V2 { deployment, registry, transcript, last_round, attempt } => {
+                (deployment, registry, transcript, last_round, *attempt)
+            }
+        };
+        CoordinatorParts { deployment: *deployment, registry, transcript, last_round: *last_round, attempt }
+    }
 }
 
 /// Encodes a stored form.

@@ -231,7 +231,12 @@ impl Hub {
                 self.ending = Some(Ending::Aborted(reason));
             }
             CoordinatorEvent::TwoHeaders(_) | CoordinatorEvent::WrongAnswers(_) => self.stats.faults += 1,
-            CoordinatorEvent::Invited { .. } => {}
+            // The ceremony is held by hand before the first round.
+            CoordinatorEvent::Invited { .. }
+            | CoordinatorEvent::Locked { .. }
+            | CoordinatorEvent::Called { .. }
+            | CoordinatorEvent::EpochReady { .. }
+            | CoordinatorEvent::CeremonyVoid { .. } => {}
         }
         Ok(())
     }

@@ -12,6 +12,7 @@
 //! are not its encoding.
 
 mod corpus;
+mod endpoints;
 mod forged;
 mod machines;
 mod mutate;

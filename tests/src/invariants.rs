@@ -13,7 +13,7 @@ use quorate_crypto::hash::sha256;
 use quorate_protocol::coordinator::{CoordinatorEvent, Opened};
 use quorate_protocol::id::SetId;
 use quorate_protocol::manifest::Mode;
-use quorate_protocol::record::{CoordinatorRecord, MemberRecord, ParticipantRecord};
+use quorate_protocol::record::{AttemptRecord, CoordinatorRecord, MemberRecord, ParticipantRecord};
 use quorate_protocol::wire::{Announce, Answer, Close, Contribution, Lock, ResultNotice, RoundKey};
 
 use crate::deployment::Deployment;
@@ -32,6 +32,7 @@ pub struct Invariants {
     headers: BTreeSet<(u32, Digest)>,
     masks: BTreeMap<Digest, Digest>,
     opened: BTreeSet<u64>,
+    attempt: Option<AttemptRecord>,
     strict: bool,
 }
 
@@ -50,6 +51,7 @@ impl Invariants {
             headers: BTreeSet::new(),
             masks: BTreeMap::new(),
             opened: BTreeSet::new(),
+            attempt: None,
             strict: true,
         }
     }
@@ -70,6 +72,11 @@ impl Invariants {
             }
             CoordinatorRecord::Result(record) => {
                 assert!(self.results.insert(record.entry.round), "a round ends once");
+            }
+            CoordinatorRecord::Enrolled(_) => {}
+            CoordinatorRecord::Attempt(record) => {
+                assert!(self.attempt < Some(*record), "attempts at a seed only go up");
+                self.attempt = Some(*record);
             }
         }
     }

@@ -12,7 +12,7 @@ use quorate_protocol::error::{ApiMisuse, FaultKind, PolicyBreach};
 use quorate_protocol::manifest::{CommitteeShape, Manifest, Mode, model_hash};
 use quorate_protocol::member::MemberEvent;
 use quorate_protocol::participant::{ModelError, ParticipantEvent};
-use quorate_protocol::policy::{NamedCommittee, Policy};
+use quorate_protocol::policy::{CeremonyTrust, NamedCommittee, Policy};
 use quorate_protocol::statement::{ManifestStatement, Statement as _};
 use quorate_protocol::wire::{self, Contribution, Relay, Roster, RoundKey};
 use quorate_tests::forge::session_of;
@@ -115,6 +115,29 @@ fn rt_67_the_coordinator_does_not_choose_the_committee() {
         let policy = Policy { named, ..Policy::default() };
         let options = Options { policy, trusted: false, ..Options::sized(6, 4) };
         assert_eq!(changed(&Deployment::build(options, 31), |_| ()), verdict, "{named:?}");
+    }
+}
+
+/// RT-61 [POL-1]: the coordinator names the parties of the ceremony; a policy may say who has to be among them.
+#[test]
+fn rt_61_a_policy_says_who_holds_the_ceremony() {
+    let ids = Deployment::build(Options::sized(6, 4), 31).ids;
+    let refused = breach(PolicyBreach::Ceremony);
+    // Parties 0, 1 and 2 hold it.
+    for (ceremony, of_0, of_3) in [
+        (CeremonyTrust::Anybody, Ok(()), Ok(())),
+        (CeremonyTrust::Own, Ok(()), refused),
+        (CeremonyTrust::list(&ids[..3]), Ok(()), Ok(())),
+        (CeremonyTrust::list(&ids[..2]), refused, refused),
+        (CeremonyTrust::list(&ids[1..4]), refused, refused),
+    ] {
+        let policy = Policy { ceremony, ..Policy::default() };
+        let deployment = Deployment::build(Options { policy, ..Options::sized(6, 4) }, 31);
+        for (index, verdict) in [(0, of_0), (3, of_3)] {
+            let frame = deployment.announcement(&deployment.plain_manifest(1), index);
+            let got = deployment.participant(index).handle(&frame, &mut deployment.rng(1));
+            assert_eq!(got.map_err(|fault| fault.kind), verdict, "{ceremony:?} {index}");
+        }
     }
 }
 

@@ -132,6 +132,11 @@ pub(crate) struct CertificateRequest {
 }
 
 impl CertificateRequest {
+    /// One for a corpus.
+    pub(crate) const fn of(index: u32, key: Vec<u8>, signature: Signature) -> Self {
+        Self { index, key, signature }
+    }
+
     /// Signs a request that counts on this connection only.
     pub(crate) fn sign(
         connection: &Connection,

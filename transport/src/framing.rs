@@ -27,9 +27,8 @@ impl From {
     /// The largest body of a type that this side may send.
     const fn limit(self, kind: u8) -> Option<usize> {
         match (self, kind) {
-            (Self::Party, 8 | 12 | 14 | 16 | 18 | 19) | (Self::Coordinator, 7 | 9 | 11 | 13 | 15 | 17) => {
-                wire::limit(kind)
-            }
+            (Self::Party, 2 | 4 | 8 | 12 | 14 | 16 | 18 | 19)
+            | (Self::Coordinator, 1 | 3 | 7 | 9 | 11 | 13 | 15 | 17) => wire::limit(kind),
             _ => None,
         }
     }
@@ -84,7 +83,9 @@ pub(crate) async fn send(stream: &mut SendStream, frame: &[u8], limits: &Limits)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quorate_protocol::wire::{Announce, Contribution, Message as _, Poll};
+    use quorate_protocol::wire::{
+        Announce, Call, Commit, Commitments, Contribution, Message as _, Poll, SeedReveal,
+    };
 
     #[test]
     fn each_direction_has_its_types() {
@@ -92,6 +93,10 @@ mod tests {
         assert_eq!(From::Party.limit(Announce::TYPE), None);
         assert_eq!(From::Coordinator.limit(Poll::TYPE), None);
         assert_eq!(From::Party.limit(Poll::TYPE), Some(16));
+        for (down, up) in [(Call::TYPE, Commit::TYPE), (Commitments::TYPE, SeedReveal::TYPE)] {
+            assert_eq!((From::Party.limit(down), From::Coordinator.limit(up)), (None, None));
+            assert!(From::Party.limit(up).is_some() && From::Coordinator.limit(down).is_some());
+        }
         assert_eq!(From::Party.largest(), (1 << 20) + HEADER);
         assert_eq!(From::Coordinator.largest(), (8 << 20) + HEADER);
     }

@@ -22,12 +22,16 @@ mod binding;
 mod enrol;
 mod error;
 mod framing;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handler;
 mod limits;
 mod member;
 mod pace;
+mod reset;
 mod server;
 mod session;
+mod socket;
 mod staging;
 mod stranger;
 mod tls;

@@ -66,8 +66,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What QUIC itself has to know. Only parties open streams, and only in both directions.
-    pub(crate) fn transport(&self, streams: u32, keep_alive: bool) -> Arc<TransportConfig> {
+    /// What QUIC itself has to know. Only parties open streams, and only in both directions. Both ends keep the
+    /// connection alive: the shorter of their idle times counts, and neither knows the other's.
+    pub(crate) fn transport(&self, streams: u32) -> Arc<TransportConfig> {
         let mut config = TransportConfig::default();
         let idle = IdleTimeout::try_from(self.idle).unwrap_or_else(|_| VarInt::MAX.into());
         config
@@ -78,7 +79,7 @@ impl Limits {
             .send_window(u64::from(self.window) * 4)
             .datagram_receive_buffer_size(None)
             .max_idle_timeout(Some(idle))
-            .keep_alive_interval(keep_alive.then(|| self.idle / 3));
+            .keep_alive_interval(Some(self.idle / 3));
         Arc::new(config)
     }
 }

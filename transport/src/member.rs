@@ -16,6 +16,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream};
 use quorate_crypto::hash::{Digest, sha256};
 use quorate_protocol::wire::{self, Contribution, HEADER, Message as _};
@@ -25,7 +26,7 @@ use crate::enrol::{self, CertificateRequest, REQUEST};
 use crate::error::{Closed, Refusal};
 use crate::framing::{self, From};
 use crate::handler::{FrameQueue, FrameSender, Handler, Peer, Uploaded};
-use crate::pace::{Broken, Pace, write};
+use crate::pace::{Broken, Pace, write, write_shared};
 use crate::server::Shared;
 use crate::staging::{Slot, UploadHeader};
 use crate::stranger::certify;
@@ -164,7 +165,8 @@ async fn upload<H: Handler>(
     // The connection before may still hold it until its end is noticed.
     let slot = timeout(limits.request, shared.staging.slot(party).lock_owned()).await;
     let Ok(mut slot) = slot else { return Ok(Err(Refusal::Busy)) };
-    if let Err(refusal) = shared.staging.claim(party, &mut slot, header) {
+    // Less than the party waits for the answer.
+    if let Err(refusal) = shared.staging.await_room(party, &mut slot, header, limits.request * 5).await {
         return Ok(Err(refusal));
     }
     let offset = if slot.accepted { header.total() } else { slot.held() };
@@ -213,12 +215,11 @@ async fn download<H: Handler>(
     let offset = u64::from_le_bytes(pace.exact(recv).await?);
     let model = shared.handler.model(peer, hash).await;
     let from = usize::try_from(offset).unwrap_or(usize::MAX);
-    let rest = model.as_ref().and_then(|model| Some((model.len(), model.get(from..)?)));
-    match rest {
-        Some((length, rest)) => {
+    match model.filter(|model| from <= model.len()) {
+        Some(model) => {
             write(send, &[FINE], limits).await?;
-            write(send, &(length as u64).to_le_bytes(), limits).await?;
-            write(send, rest, limits).await?;
+            write(send, &(model.len() as u64).to_le_bytes(), limits).await?;
+            write_shared(send, Bytes::from_owner(model).slice(from..), limits).await?;
         }
         None => write(send, &[Refusal::Unknown.code()], limits).await?,
     }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use quinn::{Chunk, ReadError, RecvStream, SendStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -110,6 +111,23 @@ pub(crate) async fn write(to: &mut SendStream, bytes: &[u8], limits: &Limits) ->
     let least = usize::try_from(Pace::new(limits).least).unwrap_or(usize::MAX);
     for piece in bytes.chunks(least.clamp(1, STEP)) {
         match timeout(limits.rate_window, to.write_all(piece)).await {
+            Ok(written) => written.map_err(|_| Broken::Lost)?,
+            Err(_) => return Err(Broken::Slow),
+        }
+    }
+    Ok(())
+}
+
+/// The same of bytes that many streams send at one time: none of them has a copy.
+pub(crate) async fn write_shared(
+    to: &mut SendStream,
+    mut bytes: Bytes,
+    limits: &Limits,
+) -> Result<(), Broken> {
+    let least = usize::try_from(Pace::new(limits).least).unwrap_or(usize::MAX);
+    while !bytes.is_empty() {
+        let piece = bytes.split_to(least.clamp(1, STEP).min(bytes.len()));
+        match timeout(limits.rate_window, to.write_chunk(piece)).await {
             Ok(written) => written.map_err(|_| Broken::Lost)?,
             Err(_) => return Err(Broken::Slow),
         }

@@ -32,7 +32,7 @@ use crate::handler::{Handler, Peer};
 use crate::limits::Limits;
 use crate::staging::Staging;
 use crate::tls::{self, MEMBER, Renewable, Revoked};
-use crate::{member, stranger};
+use crate::{member, reset, socket, stranger};
 
 /// The coordinator's endpoint. Dropping it closes it.
 pub struct Server<H: Handler> {
@@ -69,7 +69,7 @@ pub struct Counts {
     pub strangers: usize,
     /// Handshakes that had to prove their address first.
     pub retried: u64,
-    /// Handshakes completed.
+    /// Handshakes taken up, whatever became of them.
     pub accepted: u64,
     /// Handshakes refused for lack of room.
     pub refused: u64,
@@ -94,14 +94,15 @@ impl<H: Handler> Server<H> {
             .map_err(|_| TransportError::Tls)?;
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
         config
-            .transport_config(limits.transport(limits.streams, false))
+            .transport_config(limits.transport(limits.streams))
             .max_incoming(limits.handshakes)
             .incoming_buffer_size(INCOMING)
             .incoming_buffer_size_total(INCOMING * 64);
+        let endpoint = socket::endpoint(address, reset::endpoint(&authority.key()), Some(config))?;
         let shared = Arc::new(Shared {
             handler,
             staging: Staging::new(limits.staging),
-            endpoint: Endpoint::server(config, address)?,
+            endpoint,
             certificate,
             revoked,
             live: Mutex::default(),
@@ -173,7 +174,7 @@ impl<H: Handler> Server<H> {
     }
 
     /// Closes all connections and waits until the parties know, or `limits.request` has passed.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(&self) {
         self.accepting.abort();
         let endpoint = &self.shared.endpoint;
         endpoint.close(VarInt::from_u32(Closed::Shutdown.code()), b"");

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream};
+use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, RecvStream, SendStream};
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::SigningKey;
 use quorate_keys::{EnrolmentRequest, EnrolmentToken, PartyId};
@@ -35,8 +35,8 @@ use crate::framing::{self, From};
 use crate::limits::Limits;
 use crate::member::{CONTROL, RENEWAL};
 use crate::pace::{Broken, write};
-use crate::tls;
 use crate::transfer::Exchanges;
+use crate::{socket, tls};
 
 /// A TLS key with a certificate for it, and when to renew it.
 pub struct Certificate {
@@ -72,7 +72,18 @@ impl Connector {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
-        Ok(Self { endpoint: Endpoint::client(local)?, address, pin, limits: Arc::new(limits) })
+        Ok(Self {
+            endpoint: socket::endpoint(local, EndpointConfig::default(), None)?,
+            address,
+            pin,
+            limits: Arc::new(limits),
+        })
+    }
+
+    /// The same socket towards another address or coordinator.
+    #[must_use]
+    pub fn towards(&self, address: SocketAddr, pin: Pin) -> Self {
+        Self { address, pin, ..self.clone() }
     }
 
     /// Moves to another local socket, as a change of network does; connections go on (RT-43).
@@ -268,7 +279,7 @@ fn coordinator(connection: &Connection) -> Result<(Digest, Digest), TransportErr
 fn config(crypto: QuicClientConfig, limits: &Limits) -> ClientConfig {
     let mut config = ClientConfig::new(Arc::new(crypto));
     // The coordinator opens no stream.
-    config.transport_config(limits.transport(0, true));
+    config.transport_config(limits.transport(0));
     config
 }
 

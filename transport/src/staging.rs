@@ -8,15 +8,18 @@
 //! # Security
 //!
 //! A header's lengths are paid from the budget when it is claimed, whatever of them arrives. When the budget is
-//! used up, uploads that nobody is working on give way, the oldest first; then it is [`Refusal::Busy`]. The header
+//! used up, uploads that nobody is working on give way, the oldest first; then one waits for its turn, and after a time it is
+//! [`Refusal::Busy`]. The header
 //! carries the hash of the frame, which is checked before the upload is handed on, and the frame
 //! carries the hash of the vector, which the machine checks ([MASK-4], [FOLD-1]).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use quorate_crypto::hash::Digest;
-use tokio::sync::Mutex as Lock;
+use tokio::sync::{Mutex as Lock, Notify};
+use tokio::time::timeout;
 
 use crate::error::Refusal;
 
@@ -84,6 +87,8 @@ impl Slot {
 pub(crate) struct Staging {
     budget: u64,
     inner: Mutex<Inner>,
+    /// Bytes were given back: the upload that waits longest tries again.
+    freed: Notify,
 }
 
 #[derive(Default)]
@@ -101,7 +106,7 @@ struct Entry {
 
 impl Staging {
     pub(crate) fn new(budget: u64) -> Self {
-        Self { budget, inner: Mutex::default() }
+        Self { budget, inner: Mutex::default(), freed: Notify::new() }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -117,6 +122,31 @@ impl Staging {
         let entry = inner.slots.entry(party).or_insert_with(fresh);
         entry.touched = touched;
         Arc::clone(&entry.slot)
+    }
+
+    /// [`Staging::claim`], in turn with the others if there is no room, for at most so long.
+    pub(crate) async fn await_room(
+        &self,
+        party: u32,
+        slot: &mut Slot,
+        header: UploadHeader,
+        longest: Duration,
+    ) -> Result<(), Refusal> {
+        if self.claim(party, slot, header).is_ok() {
+            return Ok(());
+        }
+        let turn = async {
+            loop {
+                self.freed.notified().await;
+                if self.claim(party, slot, header).is_ok() {
+                    return;
+                }
+            }
+        };
+        let outcome = timeout(longest, turn).await;
+        // There may be room for the next one too; and a turn that came too late is passed on.
+        self.freed.notify_one();
+        outcome.map_err(|_| Refusal::Busy)
     }
 
     /// Makes a slot ready for this header: unchanged if it is the header it has, empty if not.
@@ -141,6 +171,7 @@ impl Staging {
     /// The bytes are gone, to the handler or for good.
     pub(crate) fn release(&self, party: u32) {
         self.inner().release(party);
+        self.freed.notify_one();
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use crate::tree::{Findings, Tree, root};
-use crate::{layering, links, paths, red_team, secrets, sizes, spec_ids, vectors};
+use crate::{fault_points, layering, links, paths, red_team, secrets, sizes, spec_ids, vectors};
 
 /// What a step does.
 #[derive(Clone, Copy)]
@@ -61,6 +61,7 @@ fn steps(quick: bool) -> Vec<Step> {
         step("links", Work::Check(links::check)),
         step("machine-paths", Work::Check(paths::check)),
         step("seeded-secrets", Work::Check(secrets::check)),
+        step("fault-points", Work::Check(fault_points::check)),
         step("vectors", Work::Check(vectors::check)),
         step("clippy", Work::Cargo(CLIPPY)),
         step("doc", Work::Cargo(DOC)),

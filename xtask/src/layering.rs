@@ -13,6 +13,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::embedded;
 use crate::lockfile;
 use crate::tree::{Findings, Tree, root};
 
@@ -105,11 +106,13 @@ pub fn check(tree: &Tree) -> Findings {
             findings
         }
     };
+    findings.merge(embedded::check());
     findings.merge(lockfile::check(tree));
     findings
 }
 
-fn metadata() -> Result<Value, String> {
+/// What cargo says of the workspace.
+pub fn metadata() -> Result<Value, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["metadata", "--format-version", "1", "--no-deps"])

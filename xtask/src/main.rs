@@ -11,6 +11,7 @@
 //! | `links` | relative links of the documents |
 //! | `machine-paths` | no path of somebody's machine and no registry host in the repository |
 //! | `seeded-secrets` | no way from a seed to a real secret in what is released |
+//! | `fault-points` | no build but those for tests can be told to die |
 //! | `fuzz […]` | mutation campaigns over everything that reads bytes of others; not part of `ci`, which has a short one among its tests |
 //! | `campaign` | attacks with their full number of trials; not part of `ci`, which has short ones among its tests |
 //!
@@ -18,6 +19,8 @@
 //! that plants a fault and sees it found.
 
 mod ci;
+mod embedded;
+mod fault_points;
 mod layering;
 mod links;
 mod lockfile;
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         ["vectors", "--check"] => single(vectors::check),
         ["links"] => single(links::check),
         ["machine-paths"] => single(paths::check),
+        ["fault-points"] => single(fault_points::check),
         ["seeded-secrets"] => single(secrets::check),
         ["fuzz", rest @ ..] => fuzz(rest),
         ["campaign"] => campaign(),
@@ -89,12 +93,21 @@ fn fuzz(arguments: &[&str]) -> ExitCode {
 /// The attacks whose full count of trials takes minutes: the ignored tests of that name, each of which prints seed,
 /// counts and verdict.
 fn campaign() -> ExitCode {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let ran = std::process::Command::new(cargo)
-        .args(["test", "--package", "quorate-crypto", "--lib", "--", "campaign_", "--ignored", "--nocapture"])
-        .current_dir(tree::root())
-        .status();
-    if ran.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let campaigns = [
+        ["--package", "quorate-crypto", "--lib"].as_slice(),
+        ["--package", "quorate-cli", "--test", "e2e"].as_slice(),
+    ];
+    let passed = campaigns.iter().all(|what| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let ran = std::process::Command::new(cargo)
+            .arg("test")
+            .args(*what)
+            .args(["--", "campaign_", "--ignored", "--nocapture", "--test-threads", "1"])
+            .current_dir(tree::root())
+            .status();
+        ran.is_ok_and(|status| status.success())
+    });
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 const USAGE: &str = "usage: cargo xtask <command>
@@ -109,7 +122,9 @@ const USAGE: &str = "usage: cargo xtask <command>
   links                 relative links of the documents
   machine-paths         no path of a machine, no registry host
   seeded-secrets        no way from a seed to a real secret
-  campaign              RT-15, RT-66 and RT-69 with their full number of trials, some minutes
+  fault-points          no build but those for tests can be told to die
+  campaign              RT-15, RT-66 and RT-69 with their full number of trials, then processes: 200 deaths at fault
+                        points, and a training of 20 devices under kills; about an hour
   fuzz [--seconds S | --runs N] [--target NAME] [--seed SEED]
                         mutation campaigns over everything that reads bytes of others: N inputs of every
                         target, or 1,000,000 of decoders and 100,000 where keys, plans or machines work";

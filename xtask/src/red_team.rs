@@ -20,7 +20,7 @@ const END: &str = "<!-- red-team: end -->";
 struct Attack(u8, &'static str, &'static [&'static str], &'static str);
 
 /// Every attack that version 1 has to withstand, by its number in the red-team list.
-const ATTACKS: [Attack; 40] = [
+const ATTACKS: [Attack; 54] = [
     Attack(1, "d", &["OPEN-2", "OPEN-4"], "a set below n_min"),
     Attack(2, "a b", &["OPEN-1"], "a second request to open in one round"),
     Attack(5, "b", &["OPEN-1", "OPEN-2"], "different sets to different members"),
@@ -30,6 +30,8 @@ const ATTACKS: [Attack; 40] = [
     Attack(9, "a c", &["SHARE-1", "SIG-1"], "messages and shares replayed or reflected"),
     Attack(10, "e", &["POL-1"], "a manifest weaker than a party's policy"),
     Attack(11, "a", &["MASK-4"], "a crash between two durable steps, then a retry"),
+    Attack(12, "a", &["ROST-1", "MASK-1"], "a device restored to before its contribution"),
+    Attack(13, "a", &["ROST-1"], "two copies of a device at once"),
     Attack(14, "a", &["MASK-4", "OPEN-4"], "a coordinator restored from a backup runs a round again"),
     Attack(15, "c", &["MASK-1", "MASK-3"], "weak or repeated masks"),
     Attack(18, "e f", &["SUM-1", "POL-1"], "a configuration whose sums wrap; downgrades"),
@@ -42,9 +44,26 @@ const ATTACKS: [Attack; 40] = [
     Attack(25, "a", &["ROST-1", "MASK-4"], "two contributions in one round"),
     Attack(26, "f", &["LATE-1"], "a contribution after the set is closed"),
     Attack(34, "h", &["SIG-1", "SEAL-1"], "points of small order, non-canonical points, all-zero agreements"),
+    Attack(36, "h i", &[], "a flood of handshakes, from addresses that answer and from others"),
+    Attack(37, "h i", &["WIRE-1"], "the slow: a byte now and then, frames never taken; floods of frames"),
+    Attack(38, "h i", &[], "fragments with gaps that never become whole"),
+    Attack(39, "h", &[], "malformed transport parameters"),
+    Attack(40, "h", &["WIRE-1"], "lengths that lie, frames of no known form"),
+    Attack(
+        42,
+        "e",
+        &["ID-1"],
+        "no certificate, an ended one, a revoked one, one of somebody else; early data",
+    ),
+    Attack(43, "a", &["MASK-4"], "a new address or a cut in the middle of an upload"),
+    Attack(44, "e", &["ID-1"], "a failed proof of the key, and then going on"),
+    Attack(45, "c", &[], "the admin API without the token, on every path"),
     Attack(46, "h", &["SIG-1", "SEAL-1"], "truncated signatures and tags"),
     Attack(47, "h", &[], "a model file as code, names as paths"),
+    Attack(51, "c", &[], "secrets in the logs"),
     Attack(54, "c", &["DEAL-1"], "members below the threshold pool what they have"),
+    Attack(55, "a", &["MASK-4"], "messages lost after they took effect, repeated, reordered"),
+    Attack(56, "d", &["REG-2"], "enrolment again and again, with one token or with none"),
     Attack(57, "a b", &["OPEN-1"], "a second root shown to members the first did not need"),
     Attack(58, "c g", &["SHARE-2"], "known shares sealed in honest names"),
     Attack(59, "c", &["DRAW-1", "CONV-1"], "honest panel members skipped for a corrupt committee"),
@@ -136,7 +155,7 @@ fn tests(tree: &Tree) -> Tests {
     let mut tests = Tests::new();
     for (path, text) in tree.ending(".rs").filter(|(path, _)| !path.starts_with("xtask/")) {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
-        for at in (0..lines.len()).filter(|&at| lines[at] == "#[test]") {
+        for at in (0..lines.len()).filter(|&at| is_test(lines[at])) {
             let Some((name, numbers)) = test_at(&lines, at) else { continue };
             for number in numbers {
                 tests.entry(number).or_default().entry(path.to_owned()).or_default().insert(name.clone());
@@ -144,6 +163,11 @@ fn tests(tree: &Tree) -> Tests {
         }
     }
     tests
+}
+
+/// Whether a line marks a test, one of a runtime included.
+fn is_test(line: &str) -> bool {
+    line == "#[test]" || (line.starts_with("#[tokio::test") && line.ends_with(']'))
 }
 
 /// Name and attacks of the test whose attribute stands in line `at`; nothing if it is ignored.
@@ -156,8 +180,10 @@ fn test_at(lines: &[&str], at: usize) -> Option<(String, BTreeSet<u8>)> {
     if around.iter().any(|line| line.starts_with("#[ignore")) {
         return None;
     }
-    let name: String = lines
-        .get(at + 1 + length)?
+    let line = lines.get(at + 1 + length)?;
+    let name: String = line
+        .strip_prefix("async ")
+        .unwrap_or(line)
         .strip_prefix("fn ")?
         .chars()
         .take_while(|c| c.is_alphanumeric() || *c == '_')
@@ -236,6 +262,12 @@ mod checks {
         let inside =
             "proptest! {\n    #[test]\n    // RT-01\n    #[cfg(unix)]\n    fn rt_02_y(x in any()) {}\n}\n";
         assert_eq!(check(&tree(inside)).errors, [""; 0]);
+    }
+
+    #[test]
+    fn tests_of_a_runtime_count() {
+        let both = "/// RT-01, RT-02: both.\n#[tokio::test(flavor = \"x\")]\nasync fn both() {}\n";
+        assert_eq!(check(&tree(both)).errors, [""; 0]);
     }
 
     #[test]

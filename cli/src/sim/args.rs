@@ -9,6 +9,8 @@ use quorate_protocol::manifest::Mode;
 use quorate_sim::config::Options;
 use quorate_sim::task::TaskKind;
 
+use super::quic::QuicArgs;
+
 /// Simulate training rounds with the real protocol machines
 #[derive(Args)]
 #[command(after_help = SIM_EXAMPLES)]
@@ -123,13 +125,19 @@ pub struct RunArgs {
     /// Print summary.json on standard output and nothing else there
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub quic: QuicArgs,
 }
 
 const RUN_EXAMPLES: &str = "Examples:
   quorate sim run
   quorate sim run --compare plain,masked --rounds 10
   quorate sim run --task synthetic --participants 10000 --dim 100000 --json
-  quorate sim run --task logistic --participants 200 --dropout 0.3 --out my-run";
+  quorate sim run --task logistic --participants 200 --dropout 0.3 --out my-run
+  quorate sim run --transport quic --task logistic --participants 50 --rounds 3 --dropout 0
+
+Over QUIC the run is real: a coordinator process, and every participant with a connection and a folder of its own.
+A round with drop-outs takes as long as its deadlines (--patience).";
 
 #[derive(Args)]
 #[command(after_help = RESUME_EXAMPLES)]

@@ -2,15 +2,17 @@
 
 mod args;
 mod folder;
+mod quic;
 mod show;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use quorate_protocol::manifest::Mode;
-use quorate_sim::config::{ConfigError, Options};
+use quorate_sim::config::{ConfigError, Options, SimConfig};
 use quorate_sim::experiment::{Experiment, ExperimentError, Surroundings};
 use quorate_sim::report::{Comparison, RoundRow, Run, Summary, html, write_atomic, write_run};
+use quorate_sim::task::Task;
 use quorate_sim::world::WorldError;
 
 pub use args::SimArgs;
@@ -23,11 +25,16 @@ use crate::process::{ThreadMeter, peak_rss, stop_flag};
 /// The last file of a comparison.
 const COMPARISON: &str = "comparison.json";
 
+/// A checked configuration with its task.
+type Resolved = (SimConfig, Box<dyn Task>);
+
 /// A finished run.
 struct Finished {
     label: &'static str,
     summary: Summary,
     rows: Vec<RoundRow>,
+    /// Whether it ran in virtual time.
+    is_virtual: bool,
 }
 
 /// Runs the subcommand.
@@ -41,6 +48,7 @@ pub fn run(args: SimArgs) -> Result<(), Failure> {
 fn start(args: &RunArgs) -> Result<(), Failure> {
     threads(args.threads)?;
     let modes = args.modes().map_err(Failure::usage)?;
+    let over_quic = args.quic.is_quic().map_err(Failure::usage)?;
     let options = args.options();
     // Everything is checked before anything is written.
     let resolved: Vec<_> = modes
@@ -51,6 +59,9 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let first = resolved.first().map(|(config, _)| config).ok_or_else(|| Failure::usage("no mode to run"))?;
     let folder = folder::prepare(args.out.as_deref(), first, modes.len() > 1)?;
     let compare = modes.len() > 1;
+    if over_quic {
+        return start_over_quic(args, resolved, &folder);
+    }
     if compare {
         folder::note_modes(&folder, &modes)?;
     }
@@ -67,6 +78,27 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     play_all(&folder, &modes, args.json)
 }
 
+/// Plays the runs on real processes, one after the other.
+fn start_over_quic(args: &RunArgs, resolved: Vec<Resolved>, folder: &Path) -> Result<(), Failure> {
+    let (stop, compare) = (stop_flag(), resolved.len() > 1);
+    let mut finished = Vec::new();
+    for (config, task) in resolved {
+        let label = label(config.mode);
+        let own = if compare { folder.join(label) } else { folder.to_owned() };
+        std::fs::create_dir_all(&own)
+            .map_err(|error| Failure::usage(format!("{}: {error}", own.display())))?;
+        let screen = Screen::new(&config, args.json);
+        let order = quic::Order { config, task: task.into(), folder: &own, quic: &args.quic };
+        let played = quic::play(&order, &stop, &screen);
+        screen.clear();
+        let (summary, rows) = played?;
+        write_run(&own, Run { label, summary: &summary, rounds: &rows })
+            .map_err(|error| Failure::usage(format!("{}: {error}", own.display())))?;
+        finished.push(Finished { label, summary, rows, is_virtual: false });
+    }
+    conclude(folder, &finished, args.json)
+}
+
 /// Plays every run of a comparison as far as it is not played yet, then compares.
 fn play_all(folder: &Path, modes: &[Mode], json: bool) -> Result<(), Failure> {
     let stop = stop_flag();
@@ -80,6 +112,12 @@ fn play_all(folder: &Path, modes: &[Mode], json: bool) -> Result<(), Failure> {
 }
 
 fn resume(args: &ResumeArgs) -> Result<(), Failure> {
+    if quic::is_run(&args.folder) {
+        return Err(Failure::usage(format!(
+            "{}: a run over QUIC is not resumed; start it anew in another folder",
+            args.folder.display()
+        )));
+    }
     threads(args.threads)?;
     if let Some(modes) = folder::noted_modes(&args.folder)? {
         if args.folder.join(COMPARISON).exists() {
@@ -142,7 +180,7 @@ fn play(
         (label(experiment.config().mode), experiment.summary(), experiment.rows().to_vec());
     write_run(folder, Run { label, summary: &summary, rounds: &rows })
         .map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))?;
-    Ok(Finished { label, summary, rows })
+    Ok(Finished { label, summary, rows, is_virtual: true })
 }
 
 /// Prints the end: summary or comparison.
@@ -154,7 +192,7 @@ fn conclude(folder: &Path, finished: &[Finished], json: bool) -> Result<(), Fail
     let failed = |error: std::io::Error| Failure::usage(format!("{}: {error}", folder.display()));
     match finished {
         [only] if json => print!("{}", only.summary.to_json().map_err(Failure::failed)?),
-        [only] => show::summary(&only.summary, folder),
+        [only] => show::summary(&only.summary, only.is_virtual, folder),
         _ => {
             let comparison = Comparison::of(&runs);
             let text = serde_json::to_string_pretty(&comparison).map_err(Failure::failed)? + "\n";

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::path::Path;
+use std::time::Duration;
 
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -9,6 +10,8 @@ use quorate_protocol::manifest::Mode;
 use quorate_sim::config::SimConfig;
 use quorate_sim::report::{Comparison, RoundRow, Summary};
 use quorate_sim::world::Progress;
+
+use super::quic;
 
 /// Shows a run while it goes on: on standard error, so that standard output stays for results.
 pub struct Screen {
@@ -23,7 +26,7 @@ impl Screen {
     pub fn new(config: &SimConfig, json: bool) -> Self {
         let bar =
             ProgressBar::with_draw_target(Some(u64::from(config.per_round)), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} contributions  {msg}");
+        let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len}  {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let screen = Self { bar, rounds: config.rounds, quiet: json, round: Cell::new(0) };
         if !json {
@@ -41,6 +44,26 @@ impl Screen {
         }
         self.bar.set_position(at.done as u64);
         self.bar.set_message(format!("{:.0} s virtual", at.virtual_ms as f64 / 1e3));
+    }
+
+    /// Moves the bar of a run over QUIC.
+    pub fn real(&self, at: &quic::Progress, since: Duration) {
+        let joining = at.joined < at.participants;
+        let round = if joining { 0 } else { at.round };
+        let (done, length) = match round {
+            0 => (u64::from(at.joined), u64::from(at.participants)),
+            _ => (at.done as u64, u64::from(at.sampled)),
+        };
+        if self.round.replace(round) != round || self.bar.length() != Some(length) {
+            self.bar.reset();
+            self.bar.set_length(length);
+        }
+        self.bar.set_prefix(match round {
+            0 => "enrolment".to_owned(),
+            round => format!("round {round}/{}", self.rounds),
+        });
+        self.bar.set_position(done);
+        self.bar.set_message(format!("{:.0} s", since.as_secs_f64()));
     }
 
     /// One finished round.
@@ -91,7 +114,7 @@ fn introduce(config: &SimConfig) {
 }
 
 /// The closing words of one run.
-pub fn summary(summary: &Summary, folder: &Path) {
+pub fn summary(summary: &Summary, is_virtual: bool, folder: &Path) {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let accuracy =
@@ -102,7 +125,7 @@ pub fn summary(summary: &Summary, folder: &Path) {
             "accuracy, last and best",
             format!("{}, {}", accuracy(summary.accuracy), accuracy(summary.best_accuracy)),
         ),
-        ("sums", sums(summary).to_owned()),
+        ("sums", sums(summary, is_virtual).to_owned()),
         ("included, dropped", format!("{}, {}", summary.included, summary.dropped)),
         ("aborted rounds", summary.aborted_rounds.to_string()),
         ("wall time", format!("{:.1} s", summary.wall_s)),
@@ -126,21 +149,23 @@ pub fn summary(summary: &Summary, folder: &Path) {
                 kilobytes(summary.member_upload_bytes)
             ),
         ),
-        ("trace hash", summary.trace_hash.clone()),
+        (if is_virtual { "trace hash" } else { "last model" }, summary.trace_hash.clone()),
         ("report", folder.join("report.html").display().to_string()),
     ];
-    for (name, value) in rows {
+    let unknown = ["CPU a participant and round", "CPU a member and round", "member, down and up"];
+    for (name, value) in rows.into_iter().filter(|(name, _)| is_virtual || !unknown.contains(name)) {
         table.add_row([name.to_owned(), value]);
     }
     println!("\n{table}");
 }
 
 /// What was seen of the sums; nothing, if no round was opened.
-const fn sums(summary: &Summary) -> &'static str {
+const fn sums(summary: &Summary, is_virtual: bool) -> &'static str {
     match (summary.exact, summary.included) {
         (false, _) => "WRONG",
         (true, 0) => "none was opened",
-        (true, _) => "exact, every one",
+        (true, _) if is_virtual => "exact, every one",
+        (true, _) => "every mean within the bound of rounding",
     }
 }
 

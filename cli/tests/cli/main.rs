@@ -5,13 +5,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+mod admin;
 mod bench;
+mod coordinator;
 mod folders;
 mod help;
 mod inert;
 mod output;
+mod quic;
 mod refusals;
 mod resume;
+mod runbooks;
 
 use std::collections::BTreeSet;
 use std::path::Path;

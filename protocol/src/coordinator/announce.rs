@@ -14,7 +14,8 @@ use super::{
 };
 use crate::announce::{Accepted, may_serve};
 use crate::draw::Role;
-use crate::error::{ApiMisuse, Fault, FaultKind};
+use crate::epoch::Epoch;
+use crate::error::{Abort, ApiMisuse, Fault, FaultKind};
 use crate::id::{PartyId, Time};
 use crate::manifest::{CohortShape, CommitteeShape, Deadlines, Manifest, Mode, Schema, VERSION};
 use crate::params::{PlanCache, PlanError};
@@ -51,6 +52,17 @@ pub struct RoundConfig {
     pub allow_plain: bool,
 }
 
+/// Who is drawn for a round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drawn {
+    /// The round.
+    pub round: u64,
+    /// Participants to be invited, registry indices.
+    pub cohort: Vec<u32>,
+    /// Eligible committee members, registry indices.
+    pub panel: Vec<u32>,
+}
+
 /// Why a round was not started.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -63,7 +75,7 @@ pub enum StartError {
     /// Plain mode without permission.
     #[error("mode plain protects nothing; set allow_plain = true if that is meant")]
     PlainNotAllowed,
-    /// Fewer drawn than n_min.
+    /// Fewer drawn than n_min. The round's number is used up: only a later one has another draw.
     #[error("only {drawn} participants are drawn, n_min is {need}: raise the cohort width or lower n_min")]
     CohortTooSmall {
         /// Drawn.
@@ -81,15 +93,13 @@ impl Coordinator {
         config: &RoundConfig,
         plans: &PlanCache,
     ) -> Result<u64, StartError> {
-        if self.is_busy() {
-            return Err(ApiMisuse::RoundRunning.into());
-        }
+        self.ensure_idle()?;
         if config.mode == Mode::Plain && !config.allow_plain {
             return Err(StartError::PlainNotAllowed);
         }
         let (epoch, _) = self.epoch.as_ref().ok_or(ApiMisuse::NoEpoch)?;
         let epoch = Arc::clone(epoch);
-        let number = (self.last_round + 1).max(epoch.record().first_round);
+        let number = self.next_round(&epoch);
         if !epoch.record().contains(number) {
             return Err(ApiMisuse::NoEpoch.into());
         }
@@ -97,8 +107,13 @@ impl Coordinator {
         let plan = plans.plan(&manifest)?;
         let mh = manifest.hash();
         let accepted = Accepted { manifest: Arc::new(manifest), mh, epoch, plan, eligible: false };
-        let (cohort, panel) = self.draw(&accepted, config.invite);
+        let (cohort, panel) = self.draw(&accepted.epoch, (number, config.mode), config.invite);
         if cohort.len() < config.cohort.n_min as usize {
+            // Only a later number has another draw: this one is used up.
+            self.last_round = number;
+            let _permit = self.out.persist(RoundRecord { round: number, mh });
+            let (got, need) = (cohort.len(), config.cohort.n_min as usize);
+            self.note_abort(number, mh, Abort::CohortTooSmall { got, need }, false);
             return Err(StartError::CohortTooSmall { drawn: cohort.len(), need: config.cohort.n_min });
         }
         self.last_round = number;
@@ -157,18 +172,33 @@ impl Coordinator {
         }
     }
 
-    /// Cohort and panel of the round, each in order of its tickets ([DRAW-1]); the cohort cut to `invite`.
-    fn draw(&self, accepted: &Accepted, invite: u32) -> (Vec<u32>, Vec<u32>) {
-        let (epoch, manifest) = (&accepted.epoch, &accepted.manifest);
-        let draw = epoch.draw(manifest.round);
+    /// Who would be drawn for the next round, so that a schedule can wait until enough of them are there.
+    #[must_use]
+    pub fn next_draw(&self, mode: Mode, invite: u32) -> Option<Drawn> {
+        let (epoch, _) = self.epoch.as_ref()?;
+        let round = self.next_round(epoch);
+        let (cohort, panel) = self.draw(epoch, (round, mode), invite);
+        epoch.record().contains(round).then_some(Drawn { round, cohort, panel })
+    }
+
+    fn next_round(&self, epoch: &Epoch) -> u64 {
+        (self.last_round + 1).max(epoch.record().first_round)
+    }
+
+    /// Cohort and panel of a round, each in order of its tickets ([DRAW-1]); the cohort cut to `invite`.
+    fn draw(&self, epoch: &Epoch, (round, mode): (u64, Mode), invite: u32) -> (Vec<u32>, Vec<u32>) {
+        let (draw, record) = (epoch.draw(round), epoch.record());
         let (mut cohort, mut panel) = (Vec::new(), Vec::new());
-        let eligible = usize::try_from(epoch.record().eligible.size).unwrap_or(usize::MAX);
+        let eligible = usize::try_from(record.eligible.size).unwrap_or(usize::MAX);
         for (index, key) in (0..).zip(self.registry.keys()).take(eligible) {
+            if self.excluded.contains(&index) {
+                continue;
+            }
             let id = PartyId::new(index, key);
-            if accepted.may_contribute(&id) {
+            if draw.is_eligible(Role::Cohort, &id, record.cohort_width) {
                 cohort.push((draw.ticket(Role::Cohort, &id), id.index));
             }
-            if may_serve(epoch, manifest, &id) {
+            if may_serve(epoch, (round, mode), &id) {
                 panel.push((draw.ticket(Role::Committee, &id), id.index));
             }
         }
@@ -179,9 +209,13 @@ impl Coordinator {
         (indices(cohort), indices(panel))
     }
 
-    /// Answers an invited party's poll with the announcement, proven from the head it last saw.
+    /// Answers an invited party's poll with the announcement, proven from the head it last saw; a called party's
+    /// with what the ceremony needs of it.
     pub(super) fn on_poll(&mut self, from: u32, poll: Unverified<Poll>) -> Result<(), Fault> {
         let seen = poll.into_body().seen;
+        if self.holds_ceremony() {
+            return self.on_called_poll(from, seen);
+        }
         let (Some(round), Some((_, evidence))) = (&self.round, &self.epoch) else { return Ok(()) };
         if !self.is_busy() || !(round.cohort.contains(&from) || round.panel.contains(&from)) {
             return Ok(());

@@ -7,7 +7,7 @@ use quorate_crypto::sign::SigningKey;
 
 use super::close::Withdrawing;
 use super::open::Opening;
-use super::{Coordinator, Out, Round, Stage, refused};
+use super::{Coordinator, CoordinatorEvent, Out, Round, Stage, refused};
 use crate::error::{Abort, Fault, FaultKind};
 use crate::id::{SetId, Time};
 use crate::record::CloseRecord;
@@ -82,6 +82,7 @@ impl Coordinator {
         };
         let opening = Opening::start(*stage, round, &mut self.out);
         round.stage = Stage::Opening(Box::new(opening));
+        self.out.event(CoordinatorEvent::Locked { round: round.number() });
         Ok(true)
     }
 }

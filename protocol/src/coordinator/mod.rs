@@ -1,6 +1,7 @@
-//! The coordinator: registry, epochs, transcript, and one round at a time.
+//! The coordinator: registry, epochs, transcript, and one ceremony or round at a time.
 //!
 //! ```text
+//! start_ceremony ─▶ Committing ─▶ Revealing ─▶ epoch in force, or void
 //! start_round ─▶ Convening ─roster─▶ Collecting ─D─▶ Withdrawing ─▶ Locking ─Q locks─▶ Opening ─▶ done
 //!                    │ (plain mode: straight to Collecting, and from there to the result)
 //!                    └── any stage: a deadline that cannot be met ─▶ aborted, for good
@@ -16,6 +17,7 @@
 //! ([CMP-1], [RS-1], [UNMASK-1]) keep sums right and rounds alive.
 
 mod announce;
+mod ceremony;
 mod check;
 mod close;
 mod contribute;
@@ -23,16 +25,18 @@ mod convene;
 mod lock;
 mod open;
 mod result;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::{PublicKey, Signature, SigningKey};
-use quorate_keys::{Registry, SignedHead};
+use quorate_keys::{Registry, RegistryError, SignedHead};
 use rand_core::CryptoRng;
 
-pub use announce::{RoundConfig, StartError};
+pub use announce::{Drawn, RoundConfig, StartError};
+pub use ceremony::{CeremonyConfig, CeremonyError, CommitteeChoice};
 pub use close::LeftOut;
 
 use crate::announce::Accepted;
@@ -40,8 +44,7 @@ use crate::epoch::{Epoch, EpochEvidence, EpochRecord};
 use crate::error::{Abort, ApiMisuse, DecodeError, Fault, FaultKind};
 use crate::id::{Context, PartyId, SetId, Time};
 use crate::outbox::{Outbox, Output};
-use crate::record::{CoordinatorRecord, ResultRecord, RoundRecord};
-use crate::snapshot::CoordinatorSnapshot;
+use crate::record::{AttemptRecord, CoordinatorRecord, EnrolledRecord};
 use crate::statement::Header;
 use crate::transcript::Transcript;
 use crate::wire::{self, Message as _};
@@ -82,10 +85,36 @@ pub enum CoordinatorEvent {
     TwoHeaders(Box<[(Header, Signature); 2]>),
     /// The set is fixed.
     Closed(Box<ClosedSet>),
+    /// Q locks are out; answers are awaited ([OPEN-1]).
+    Locked {
+        /// The round.
+        round: u64,
+    },
     /// Members whose answers were wrong, named after the residual check ([RS-1]).
     WrongAnswers(Vec<PartyId>),
     /// The round was opened.
     Opened(Box<Opened>),
+    /// These parties of a ceremony are to be told to poll.
+    Called {
+        /// The epoch.
+        epoch: u64,
+        /// Parties.
+        parties: Vec<u32>,
+    },
+    /// The ceremony was complete and verified: the epoch is in force. Keep [`Coordinator::evidence`] durably.
+    EpochReady {
+        /// The epoch.
+        epoch: u64,
+    },
+    /// The ceremony came to nothing ([DRAW-3]): the next one has the same number and counts a restart.
+    CeremonyVoid {
+        /// The epoch.
+        epoch: u64,
+        /// Parties whose message was missing at a deadline.
+        silent: Vec<u32>,
+        /// Parties whose signed reveal does not open their commitment.
+        liars: Vec<u32>,
+    },
     /// The round was aborted.
     Aborted {
         /// The round.
@@ -137,6 +166,11 @@ pub struct Coordinator {
     transcript: Transcript,
     last_round: u64,
     round: Option<Box<Round>>,
+    /// The last attempt at a seed, void or not.
+    attempt: Option<AttemptRecord>,
+    ceremony: Option<Box<ceremony::Ceremony>>,
+    /// Who is not invited any more.
+    excluded: BTreeSet<u32>,
     out: Out,
 }
 
@@ -182,9 +216,18 @@ impl Coordinator {
     /// A coordinator over a registry.
     #[must_use]
     pub fn new(identity: SigningKey, registry: Registry) -> Self {
-        let transcript = Transcript::default();
-        let out = Out::default();
-        Self { identity, registry, epoch: None, transcript, last_round: 0, round: None, out }
+        Self {
+            identity,
+            registry,
+            epoch: None,
+            transcript: Transcript::default(),
+            last_round: 0,
+            round: None,
+            attempt: None,
+            ceremony: None,
+            excluded: BTreeSet::new(),
+            out: Out::default(),
+        }
     }
 
     /// Its public key: what participants pin.
@@ -199,7 +242,15 @@ impl Coordinator {
         &self.registry
     }
 
-    /// The registry, for enrolment between rounds.
+    /// Appends a key to the registry, at any time: a round under way keeps the head of its manifest ([REG-3]).
+    pub fn enrol(&mut self, key: PublicKey) -> Result<PartyId, RegistryError> {
+        let bytes = *key.as_bytes();
+        let id = self.registry.append(key)?;
+        let _permit = self.out.persist(EnrolledRecord { key: bytes });
+        Ok(id)
+    }
+
+    /// The registry, for enrolment between rounds. During a ceremony entries may be appended, nothing else.
     pub const fn registry_mut(&mut self) -> &mut Registry {
         &mut self.registry
     }
@@ -210,10 +261,22 @@ impl Coordinator {
         &self.transcript
     }
 
+    /// The highest round number used; 0 before the first round.
+    #[must_use]
+    pub const fn last_round(&self) -> u64 {
+        self.last_round
+    }
+
     /// The epoch in force.
     #[must_use]
     pub fn epoch(&self) -> Option<&Epoch> {
         self.epoch.as_ref().map(|(epoch, _)| epoch.as_ref())
+    }
+
+    /// The evidence of the epoch in force.
+    #[must_use]
+    pub fn evidence(&self) -> Option<&EpochEvidence> {
+        self.epoch.as_ref().map(|(_, evidence)| evidence)
     }
 
     /// Everything computed from the newest manifest.
@@ -222,10 +285,36 @@ impl Coordinator {
         self.round.as_ref().map(|round| Arc::clone(&round.accepted.plan))
     }
 
+    /// Who is not invited any more, as participant or as member. The draw itself stays as it is ([DRAW-1]); not stored.
+    pub fn exclude(&mut self, indices: BTreeSet<u32>) {
+        self.excluded = indices;
+    }
+
     /// Whether a round is under way.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.round.as_ref().is_some_and(|round| !matches!(round.stage, Stage::Done(_)))
+    }
+
+    /// The registry's head now, signed ([REG-3]).
+    #[must_use]
+    pub fn sign_head(&self) -> SignedHead {
+        self.registry.sign_head(&self.identity)
+    }
+
+    /// Whether a ceremony is under way.
+    #[must_use]
+    pub const fn holds_ceremony(&self) -> bool {
+        self.ceremony.is_some()
+    }
+
+    /// Rounds and ceremonies begin only when there is neither.
+    fn ensure_idle(&self) -> Result<(), ApiMisuse> {
+        match (self.is_busy(), self.holds_ceremony()) {
+            (true, _) => Err(ApiMisuse::RoundRunning),
+            (_, true) => Err(ApiMisuse::CeremonyRunning),
+            _ => Ok(()),
+        }
     }
 
     /// Signs an epoch record, before anybody can know its seed ([EPOCH-1]).
@@ -254,6 +343,8 @@ impl Coordinator {
         let (kind, ..) = wire::split(frame).map_err(decoded)?;
         match kind {
             wire::Poll::TYPE => self.on_poll(from, wire::decode(frame).map_err(decoded)?),
+            wire::Commit::TYPE => self.on_commit(from, wire::decode(frame).map_err(decoded)?),
+            wire::SeedReveal::TYPE => self.on_reveal(from, wire::decode(frame).map_err(decoded)?),
             wire::RosterRequest::TYPE => self.on_roster_request(from, wire::decode(frame).map_err(decoded)?),
             wire::RoundKey::TYPE => self.on_round_key(from, wire::decode(frame).map_err(decoded)?),
             wire::CheckBatch::TYPE => self.on_check_batch(wire::decode(frame).map_err(decoded)?),
@@ -275,8 +366,9 @@ impl Coordinator {
         self.out.poll()
     }
 
-    /// Ends the round from outside: an operator's stop, a driver that lost its spool.
+    /// Ends the round or ceremony from outside: an operator's stop, a driver that lost its spool.
     pub fn cancel(&mut self) {
+        self.end_ceremony(Vec::new(), Vec::new());
         if self.is_busy() {
             self.abort(Abort::Cancelled);
         }
@@ -284,6 +376,7 @@ impl Coordinator {
 
     /// Moves on as far as messages and time allow.
     fn advance<R: CryptoRng + ?Sized>(&mut self, now: Time, rng: &mut R) {
+        self.advance_ceremony(now);
         loop {
             let Some(round) = &self.round else { return };
             let moved = match &round.stage {
@@ -309,62 +402,6 @@ impl Coordinator {
         let closed = round.closed;
         round.stage = Stage::Done(BTreeMap::new());
         self.note_abort(number, mh, reason, closed);
-    }
-
-    /// What has to survive a restart.
-    #[must_use]
-    pub fn snapshot(&self) -> CoordinatorSnapshot {
-        CoordinatorSnapshot::V1 {
-            deployment: *self.registry.deployment(),
-            registry: self.registry.keys().iter().map(|key| *key.as_bytes()).collect(),
-            transcript: self.transcript.entries().to_vec(),
-            last_round: self.last_round,
-        }
-    }
-
-    /// Puts a stored coordinator back together. A round that was under way is not resumed: its number is
-    /// used up, and the transcript says that it was aborted.
-    pub fn restore(
-        identity: SigningKey,
-        snapshot: &CoordinatorSnapshot,
-        records: &[CoordinatorRecord],
-    ) -> Result<Self, DecodeError> {
-        let CoordinatorSnapshot::V1 { deployment, registry: keys, transcript, last_round } = snapshot;
-        let mut registry = Registry::new(*deployment);
-        for key in keys {
-            let key = PublicKey::parse(key).map_err(|_| DecodeError::Body)?;
-            registry.append(key).map_err(|_| DecodeError::Body)?;
-        }
-        let mut coordinator = Self::new(identity, registry);
-        coordinator.transcript = Transcript::from_entries(transcript.clone()).ok_or(DecodeError::Body)?;
-        coordinator.last_round = *last_round;
-        let (mut under_way, mut closed) = (None, false);
-        for record in records {
-            match record {
-                CoordinatorRecord::Round(record) => {
-                    coordinator.last_round = coordinator.last_round.max(record.round);
-                    (under_way, closed) = (Some(*record), false);
-                }
-                CoordinatorRecord::Close(_) => closed = true,
-                CoordinatorRecord::Result(record) => {
-                    coordinator.transcript.push(record.entry).ok_or(DecodeError::Body)?;
-                    under_way = under_way.filter(|round| round.round != record.entry.round);
-                }
-            }
-        }
-        if let Some(RoundRecord { round, mh }) = under_way {
-            coordinator.note_abort(round, mh, Abort::Cancelled, closed);
-        }
-        Ok(coordinator)
-    }
-
-    /// Appends the entry of an aborted round, durably.
-    fn note_abort(&mut self, round: u64, mh: Digest, reason: Abort, closed: bool) {
-        let entry = self.transcript.aborted(round, mh, reason, closed);
-        if self.transcript.push(entry).is_some() {
-            let _permit = self.out.persist(ResultRecord { entry });
-        }
-        self.out.event(CoordinatorEvent::Aborted { round, reason });
     }
 
     fn running(&mut self) -> Result<&mut Round, Fault> {

@@ -25,7 +25,7 @@ use rand_core::CryptoRng;
 
 use crate::announce::{Accepted, Equivocation, Membership, Trust};
 use crate::error::{DecodeError, Fault, FaultKind};
-use crate::id::{PartyId, SetId, Time};
+use crate::id::{Head, PartyId, SetId, Time};
 use crate::outbox::{Outbox, Output};
 use crate::params::PlanCache;
 use crate::record::{LockRecord, ManifestRecord, MemberRecord};
@@ -166,6 +166,11 @@ impl Member {
     /// The next thing to do; perform outputs strictly in order.
     pub fn poll_output(&mut self) -> Option<Output<MemberRecord, MemberEvent>> {
         self.out.poll()
+    }
+
+    /// Takes over a head that the same party's participant verified when it was called to a ceremony ([REG-3]).
+    pub fn saw(&mut self, head: Head) {
+        self.trust.saw(head);
     }
 
     /// What has to survive a restart, besides the records.

@@ -35,6 +35,8 @@ impl Participant {
         let round = accepted.manifest.round;
         let _permit = self.out.persist(ManifestRecord { round, mh: accepted.mh });
         self.checked = false;
+        // Rounds run between ceremonies: the value of one that came to nothing is wiped.
+        self.pledge = None;
         if accepted.eligible {
             self.stage = Stage::Training(Box::new(accepted));
             self.out.event(ParticipantEvent::Train { round });

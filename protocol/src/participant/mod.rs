@@ -1,4 +1,4 @@
-//! The participant: one contribution a round, and nothing else.
+//! The participant: one contribution a round, and its part in the ceremonies that name it.
 //!
 //! ```text
 //! Idle ──Announce──▶ Training ──Roster──▶ Ready ──contribute──▶ Contributed ──Result──▶ Idle
@@ -17,6 +17,7 @@
 //! without the bytes of a contribution is silent in that round ([MASK-4]).
 
 mod announce;
+mod ceremony;
 mod contribute;
 mod convene;
 mod result;
@@ -31,12 +32,12 @@ pub use contribute::{ContributeError, share_info};
 
 use crate::announce::{Accepted, Equivocation, Membership, Trust};
 use crate::error::{ApiMisuse, DecodeError, Fault, FaultKind};
-use crate::id::{Context, PartyId};
+use crate::id::{Context, Head, PartyId};
 use crate::outbox::{Outbox, Output};
 use crate::params::PlanCache;
-use crate::record::{ContributionRecord, ManifestRecord, ParticipantRecord};
+use crate::record::{AttemptRecord, ContributionRecord, ManifestRecord, ParticipantRecord};
 use crate::roster::VerifiedRoster;
-use crate::snapshot::ParticipantSnapshot;
+use crate::snapshot::{ParticipantParts, ParticipantSnapshot};
 use crate::wire::{self, Message as _, Poll};
 
 /// What an application may want to know.
@@ -106,6 +107,9 @@ pub struct Participant {
     checked: bool,
     /// Digest of the update contributed last.
     update: Option<Digest>,
+    /// The last attempt at a seed it took part in ([DRAW-3]).
+    called: Option<AttemptRecord>,
+    pledge: Option<Box<ceremony::Pledge>>,
     out: Out,
 }
 
@@ -114,13 +118,34 @@ impl Participant {
     #[must_use]
     pub fn new(membership: Membership, plans: Arc<PlanCache>) -> Self {
         let (trust, out) = (Trust::new(membership, plans), Out::default());
-        Self { trust, stage: Stage::Idle, last: None, checked: false, update: None, out }
+        Self {
+            trust,
+            stage: Stage::Idle,
+            last: None,
+            checked: false,
+            update: None,
+            called: None,
+            pledge: None,
+            out,
+        }
     }
 
     /// This party.
     #[must_use]
     pub const fn id(&self) -> &PartyId {
         self.trust.id()
+    }
+
+    /// The last registry head it saw ([REG-3]).
+    #[must_use]
+    pub const fn head(&self) -> &Head {
+        self.trust.head()
+    }
+
+    /// The round of the last manifest acted on; 0 before the first.
+    #[must_use]
+    pub const fn last_round(&self) -> u64 {
+        self.trust.acted().round
     }
 
     /// The manifest it is acting on, while it is.
@@ -134,7 +159,7 @@ impl Participant {
         }
     }
 
-    /// Asks the coordinator whether there is a round.
+    /// Asks the coordinator whether there is a round or a ceremony.
     pub fn poll_round(&mut self) {
         let seen = self.trust.head().size;
         self.out.send(wire::encode(0, &Poll { seen }));
@@ -145,6 +170,8 @@ impl Participant {
         let decoded = |error: DecodeError| Fault::deliverer(FaultKind::Decode(error));
         let (kind, ..) = wire::split(frame).map_err(decoded)?;
         match kind {
+            wire::Call::TYPE => self.on_call(wire::decode(frame).map_err(decoded)?, rng),
+            wire::Commitments::TYPE => self.on_commitments(wire::decode(frame).map_err(decoded)?),
             wire::Announce::TYPE => self.on_announce(wire::decode(frame).map_err(decoded)?),
             wire::Roster::TYPE => self.on_roster(wire::decode(frame).map_err(decoded)?, rng),
             wire::ResultNotice::TYPE => self.on_result(wire::decode(frame).map_err(decoded)?),
@@ -175,7 +202,8 @@ impl Participant {
     /// What has to survive a restart, besides the records.
     #[must_use]
     pub fn snapshot(&self) -> ParticipantSnapshot {
-        ParticipantSnapshot::new(*self.trust.head(), *self.trust.acted(), self.last)
+        let (head, acted) = (*self.trust.head(), *self.trust.acted());
+        ParticipantSnapshot::V2 { head, acted, last: self.last, called: self.called }
     }
 
     /// Continues after a round known to be over: nothing up to it is ever acted on again.
@@ -184,7 +212,8 @@ impl Participant {
     }
 
     /// Puts a stored participant back together: snapshot first, then every later record. It is silent in
-    /// the round it was in, unless [`Participant::restore_contribution`] finds the bytes it had sent.
+    /// the round it was in, unless [`Participant::restore_contribution`] finds the bytes it had sent, and in the
+    /// ceremony it was in.
     #[must_use]
     pub fn restore(
         membership: Membership,
@@ -193,13 +222,17 @@ impl Participant {
         records: &[ParticipantRecord],
     ) -> Self {
         let mut participant = Self::new(membership, plans);
-        let (head, acted, last) = snapshot.parts();
+        let ParticipantParts { head, acted, last, called } = snapshot.parts();
         participant.trust.restore(head, acted);
-        participant.last = last;
+        (participant.last, participant.called) = (last, called);
         for record in records {
             match record {
                 ParticipantRecord::Manifest(record) => participant.trust.restore(head, *record),
                 ParticipantRecord::Contribution(record) => participant.last = Some(*record),
+                ParticipantRecord::Called(record) => {
+                    participant.trust.saw(record.head);
+                    participant.called = participant.called.max(Some(record.attempt));
+                }
             }
         }
         let round = participant.trust.acted().round;

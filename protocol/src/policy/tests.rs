@@ -78,7 +78,7 @@ fn pol_1_epoch_length_and_widths() {
     let rounds = |rounds| breach(|_, _, epoch| epoch.rounds = rounds);
     assert_eq!((rounds(1), rounds(50), rounds(51)), (Ok(()), Ok(()), Err(PolicyBreach::EpochLength)));
     let restarts = |restarts| breach(|_, _, epoch| epoch.restarts = restarts);
-    assert_eq!((restarts(3), restarts(4)), (Ok(()), Err(PolicyBreach::EpochLength)));
+    assert_eq!((restarts(16), restarts(17)), (Ok(()), Err(PolicyBreach::EpochLength)));
     let cohort = |width| breach(|_, _, epoch| epoch.cohort_width = width);
     assert_eq!((cohort(200), cohort(201)), (Ok(()), Err(PolicyBreach::Width)));
     let panel = |width| breach(|_, _, epoch| epoch.committee = CommitteeSource::Drawn { width });

@@ -77,7 +77,7 @@ where
     }
     assert_eq!(load::<T>(&[&bytes[..], &[0]].concat()), Err(DecodeError::NonCanonical));
     // A version or kind that does not exist.
-    for version in 3..=u8::MAX {
+    for version in 5..=u8::MAX {
         let newer = [&[version], &bytes[1..]].concat();
         assert_eq!(load::<T>(&newer), Err(DecodeError::Body));
     }
@@ -92,15 +92,41 @@ fn snapshots_of_version_1_load() {
     let last = ContributionRecord { round: 7, sid: digest(0x55), hdr: digest(0x66) };
     let without = ["00", "ac02", d!(root), "07", d!(mh), "00"];
     let with = ["00", "ac02", d!(root), "07", d!(mh), "01", "07", d!(sid), d!(hdr)];
-    frozen(&ParticipantSnapshot::new(head(), acted, None), &without);
-    frozen(&ParticipantSnapshot::new(head(), acted, Some(last)), &with);
-    assert_eq!(ParticipantSnapshot::new(head(), acted, Some(last)).parts(), (head(), acted, Some(last)));
+    frozen(&ParticipantSnapshot::V1 { head: head(), acted, last: None }, &without);
+    frozen(&ParticipantSnapshot::V1 { head: head(), acted, last: Some(last) }, &with);
+    let parts = ParticipantSnapshot::V1 { head: head(), acted, last: Some(last) };
+    let ParticipantParts { head: known, acted: round, last: made, called } = parts.parts();
+    assert_eq!((known, round, made, called), (head(), acted, Some(last), None));
 
     let lock = LockRecord { round: 7, set: set() };
     let with = ["00", "ac02", d!(root), "07", d!(mh), "01", "07", d!(sid), d!(root), "c801"];
     frozen(&MemberSnapshot::new(head(), acted, None), &without);
     frozen(&MemberSnapshot::new(head(), acted, Some(lock)), &with);
     assert_eq!(MemberSnapshot::new(head(), acted, Some(lock)).parts(), (head(), acted, Some(lock)));
+}
+
+// [DRAW-3]: version 2 of two snapshots holds the last attempt at a seed.
+#[test]
+fn snapshots_of_version_2_load() {
+    let acted = ManifestRecord { round: 7, mh: digest(0x33) };
+    let attempt = AttemptRecord { epoch: 300, restarts: 200 };
+    let participant = ParticipantSnapshot::V2 { head: head(), acted, last: None, called: Some(attempt) };
+    // An attempt is an epoch number and a whole byte of restarts.
+    frozen(&participant, &["01", "ac02", d!(root), "07", d!(mh), "00", "01", "ac02", "c8"]);
+    assert_eq!(participant.parts().called, Some(attempt));
+
+    let deployment = DeploymentId::new("test", SigningKey::from_bytes(&[1; 32]).public());
+    let snapshot = |attempt| CoordinatorSnapshot::V2 {
+        deployment,
+        registry: vec![[0x77; 32]],
+        transcript: vec![],
+        last_round: 9,
+        attempt,
+    };
+    let id = "ccfce801cf04d5b9a730b8ebc05ef96917f72eb49245879f630d9a2ffb7bc214";
+    frozen(&snapshot(Some(attempt)), &["01", id, "01", d!(key), "00", "09", "01", "ac02", "c8"]);
+    frozen(&snapshot(None), &["01", id, "01", d!(key), "00", "09", "00"]);
+    assert_eq!(snapshot(Some(attempt)).parts().attempt, Some(attempt));
 }
 
 #[test]
@@ -111,7 +137,7 @@ fn a_device_snapshot_of_version_1_loads() {
     let snapshot = DeviceSnapshot::V1 {
         deployment,
         party: PartyId { index: 5, key_hash: digest(0x77) },
-        participant: ParticipantSnapshot::new(head(), acted, None),
+        participant: ParticipantSnapshot::V1 { head: head(), acted, last: None },
         member: MemberSnapshot::new(head(), acted, None),
     };
     let pieces = [
@@ -156,8 +182,8 @@ fn a_coordinator_snapshot_of_version_1_loads() {
         "09",  // highest round
     ];
     frozen(&snapshot, &pieces);
-    let CoordinatorSnapshot::V1 { transcript, .. } = snapshot;
-    assert!(Transcript::from_entries(transcript).is_some());
+    assert!(Transcript::from_entries(snapshot.parts().transcript.to_vec()).is_some());
+    assert_eq!(snapshot.parts().attempt, None);
 }
 
 #[test]
@@ -166,6 +192,12 @@ fn records_of_version_1_load() {
     frozen(&ParticipantRecord::from(ManifestRecord { round, mh }), &["00", "07", d!(mh)]);
     let contribution = ContributionRecord { round, sid: digest(0x55), hdr: digest(0x66) };
     frozen(&ParticipantRecord::from(contribution), &["01", "07", d!(sid), d!(hdr)]);
+
+    let attempt = AttemptRecord { epoch: 300, restarts: 200 };
+    frozen(&CoordinatorRecord::from(attempt), &["03", "ac02", "c8"]);
+    let called = ParticipantRecord::from(CalledRecord { attempt, head: head() });
+    frozen(&called, &["02", "ac02", "c8", "ac02", d!(root)]);
+    assert_eq!(DeviceRecord::from(called).round(), 0);
 
     let key = RoundKeyRecord { round, mh, key: digest(0x77) };
     frozen(&MemberRecord::from(key), &["00", "07", d!(mh), d!(key)]);
@@ -185,4 +217,5 @@ fn records_of_version_1_load() {
     let aborted = Entry { outcome: Outcome::Aborted { code: 200, closed: true }, ..entry() };
     let pieces = ["02", "07", d!(mh), d!(zero), "01", "c8", "01"];
     frozen(&CoordinatorRecord::from(ResultRecord { entry: aborted }), &pieces);
+    frozen(&CoordinatorRecord::from(EnrolledRecord { key: [0x33; 32] }), &["04", d!(mh)]);
 }

@@ -8,6 +8,10 @@
 pub const fn limit(kind: u8) -> Option<usize> {
     const KIB: usize = 1024;
     Some(match kind {
+        // Call: a record with up to 32 parties and 1,024 named members, two proofs.
+        1 => 64 * KIB,
+        2 | 4 => KIB,
+        3 => 8 * KIB,
         // Announce: manifest, epoch evidence with up to 32 parties, proofs.
         7 => 128 * KIB,
         8 => 2 * KIB,

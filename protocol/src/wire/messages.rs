@@ -43,7 +43,7 @@ messages! {
     Poll = 19,
 }
 
-/// Party → coordinator: is there a round for me?
+/// Party → coordinator: is there a round or a ceremony for me?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Poll {
     /// Size of the last registry head this party saw.

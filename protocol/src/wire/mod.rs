@@ -8,10 +8,12 @@
 //! message's `verify` names what has to be known to do so.
 
 mod bytes;
+mod ceremony;
 mod limits;
 mod list;
 mod messages;
 
+pub use ceremony::{Call, Commit, Commitments, SeedReveal};
 pub use limits::limit;
 pub(crate) use list::{PROOF, list};
 pub use messages::{
@@ -60,6 +62,14 @@ impl<T> Unverified<T> {
     /// For the `verify` functions of this crate only.
     pub(crate) const fn body(&self) -> &T {
         &self.body
+    }
+}
+
+impl Unverified<Contribution> {
+    /// Who is said to have made it: for a transport that compares it with whom it has authenticated.
+    #[must_use]
+    pub const fn claimed_sender(&self) -> quorate_keys::PartyId {
+        self.body.header.sender
     }
 }
 

@@ -29,7 +29,7 @@ mod tests;
 
 use std::str::FromStr;
 
-use safetensors::{Dtype, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use data::DataError;
 use digits::{Digits, TensorShape, Training};
@@ -55,8 +55,35 @@ pub trait Task: Send + Sync {
     fn default_clip(&self) -> f64;
     /// The most examples any participant has: the weight bound.
     fn max_examples(&self) -> u32;
+    /// The tensors of the model, in the order of the vector.
+    fn tensors(&self) -> Vec<TensorShape>;
+
     /// The model as a safetensors file with named tensors; empty if the model has the wrong length.
-    fn safetensors(&self, model: &[f32]) -> Vec<u8>;
+    fn safetensors(&self, model: &[f32]) -> Vec<u8> {
+        serialise(self.name(), &self.tensors(), model)
+    }
+
+    /// The vector with its tensors in the order of their names: that is how a coordinator numbers the coordinates of a
+    /// model file, so updates for a real one go through this. Empty if the vector has the wrong length.
+    fn by_name(&self, vector: &[f32]) -> Vec<f32> {
+        let mut parts = Vec::new();
+        let mut rest = vector;
+        for (name, shape) in self.tensors() {
+            let Some((part, after)) = rest.split_at_checked(shape.iter().product()) else {
+                return Vec::new();
+            };
+            parts.push((name, part));
+            rest = after;
+        }
+        parts.sort_unstable_by_key(|(name, _)| *name);
+        parts.into_iter().flat_map(|(_, part)| part).copied().collect()
+    }
+
+    /// The vector of a file that [`Task::safetensors`] made; `None` if a tensor is missing, has another shape or
+    /// type, or if there are more of them.
+    fn read_model(&self, file: &[u8]) -> Option<Vec<f32>> {
+        deserialise(&self.tensors(), file)
+    }
 }
 
 /// What a participant contributes to a round.
@@ -167,6 +194,24 @@ fn serialise(task: &str, shapes: &[TensorShape], model: &[f32]) -> Vec<u8> {
     }
     let metadata = [("task".to_owned(), task.to_owned())].into_iter().collect();
     safetensors::serialize(views, Some(metadata)).unwrap_or_default()
+}
+
+/// The vector of a file: its tensors by name, one after the other.
+fn deserialise(shapes: &[TensorShape], file: &[u8]) -> Option<Vec<f32>> {
+    let tensors = SafeTensors::deserialize(file).ok()?;
+    if tensors.len() != shapes.len() {
+        return None;
+    }
+    let mut model = Vec::new();
+    for (name, shape) in shapes {
+        let view = tensors.tensor(name).ok()?;
+        if view.dtype() != Dtype::F32 || view.shape() != shape.as_slice() {
+            return None;
+        }
+        let (words, _) = view.data().as_chunks();
+        model.extend(words.iter().map(|word| f32::from_le_bytes(*word)));
+    }
+    Some(model)
 }
 
 /// Training of `mnist`; how it was chosen is in `docs/decisions/0008-training-in-the-simulator.md`.

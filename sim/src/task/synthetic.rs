@@ -11,7 +11,8 @@
 use rand_core::Rng;
 
 use super::arith::derived_rng;
-use super::{LocalUpdate, Task, TaskError, serialise};
+use super::digits::TensorShape;
+use super::{LocalUpdate, Task, TaskError};
 
 /// Standard deviation of a coordinate.
 pub const SIGMA: f64 = 0.01;
@@ -88,8 +89,8 @@ impl Task for Synthetic {
         MAX_EXAMPLES
     }
 
-    fn safetensors(&self, model: &[f32]) -> Vec<u8> {
-        serialise(self.name(), &[("vector", vec![self.dim])], model)
+    fn tensors(&self) -> Vec<TensorShape> {
+        vec![("vector", vec![self.dim])]
     }
 }
 

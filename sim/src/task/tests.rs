@@ -157,6 +157,12 @@ fn files_hold_every_parameter_under_a_name() {
         let total: usize = file.tensors().iter().map(|(_, t)| t.data().len()).sum();
         assert_eq!(total, 4 * task.dim());
         assert!(task.safetensors(&model[1..]).is_empty());
+        assert_eq!(task.read_model(&bytes), Some(model));
+        assert_eq!(task.read_model(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(
+            build(TaskKind::Synthetic, 10, 1).read_model(&bytes).is_some(),
+            kind == TaskKind::Synthetic
+        );
     }
     let task = build(TaskKind::Mnist, 10, 1);
     let mut model = vec![0.0; task.dim()];

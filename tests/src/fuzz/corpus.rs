@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use quorate_crypto::ring::Suite;
+use quorate_protocol::coordinator::{CeremonyConfig, CommitteeChoice};
+use quorate_protocol::id::Time;
+use quorate_protocol::outbox::Output;
 use quorate_protocol::snapshot::store;
 use quorate_protocol::wire;
 
@@ -11,7 +14,7 @@ use crate::{Deployment, Options, Run};
 /// Most examples kept of one kind.
 const EXAMPLES: usize = 6;
 
-/// The bytes of a round, by kind.
+/// The bytes of a round and of a ceremony, by kind.
 pub(super) struct Corpus {
     /// Frames by message type.
     pub frames: BTreeMap<u8, Vec<Vec<u8>>>,
@@ -59,7 +62,55 @@ impl Corpus {
             run.members.values().take(1).map(|machine| store(&machine.snapshot())).collect(),
             vec![store(&run.coordinator.snapshot())],
         ];
+        corpus.hold_ceremony(deployment);
         corpus
+    }
+
+    /// Holds a ceremony of two parties.
+    fn hold_ceremony(&mut self, deployment: &'static Deployment) {
+        let (mut coordinator, mut rng) = (deployment.coordinator(), deployment.rng(12));
+        let config = CeremonyConfig {
+            parties: vec![0, 1],
+            committee: CommitteeChoice::Named(deployment.member_indices()),
+            cohort_width: 9,
+            rounds: 10,
+            patience: 1000,
+            restarts: 16,
+        };
+        let _ = coordinator.start_ceremony(Time(0), &config);
+        let mut parties = [deployment.participant(0), deployment.participant(1)];
+        parties.iter_mut().for_each(|party| party.poll_round());
+        // Polls and calls, commitments and their list, reveals.
+        for _ in 0..3 {
+            for (index, party) in (0..).zip(&mut parties) {
+                while let Some(output) = party.poll_output() {
+                    match output {
+                        Output::Send { frame, .. } => {
+                            self.frames.entry(frame[1]).or_default().push(frame.to_vec());
+                            let _ = coordinator.handle(Time(1), index, &frame, &mut rng);
+                        }
+                        Output::Persist(record) => self.records[0].push(store(&record)),
+                        _ => {}
+                    }
+                }
+            }
+            while let Some(output) = coordinator.poll_output() {
+                match output {
+                    Output::Send { to, frame } => {
+                        self.frames.entry(frame[1]).or_default().push(frame.to_vec());
+                        for (index, party) in (0..).zip(&mut parties) {
+                            if to.contains(&index) {
+                                let _ = party.handle(&frame, &mut rng);
+                            }
+                        }
+                    }
+                    Output::Persist(record) => self.records[2].push(store(&record)),
+                    _ => {}
+                }
+            }
+        }
+        self.snapshots[0].extend(parties.iter().map(|party| store(&party.snapshot())));
+        self.snapshots[2].push(store(&coordinator.snapshot()));
     }
 
     /// Examples of one message type.

@@ -29,7 +29,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::corpus::{Corpus, deployment};
-use super::{Target, forged, machines};
+use super::{Target, endpoints, forged, machines};
 use crate::Deployment;
 
 /// Every target, with its corpus.
@@ -46,13 +46,18 @@ pub fn all() -> Vec<Target> {
     targets.extend(shares());
     targets.extend([inclusion(), consistency(), updates(), sums(), config()]);
     targets.extend(idx());
+    targets.extend(endpoints::all());
     targets.push(machines::roster(direct, &small));
     targets.extend(machines::all(masked, &corpus));
     targets.extend(forged::all(masked, &corpus));
     targets
 }
 
-fn target(name: &'static str, seeds: Vec<Vec<u8>>, read: impl FnMut(&[u8]) -> bool + 'static) -> Target {
+pub(super) fn target(
+    name: &'static str,
+    seeds: Vec<Vec<u8>>,
+    read: impl FnMut(&[u8]) -> bool + 'static,
+) -> Target {
     Target { name, seeds, kept: 0, cost: 1, bounded: true, read: Box::new(read) }
 }
 
@@ -82,6 +87,10 @@ fn messages(corpus: &Corpus) -> Vec<Target> {
     };
     vec![
         target("frame", corpus.all_frames(), any),
+        message::<wire::Call>("call", corpus),
+        message::<wire::Commit>("commit", corpus),
+        message::<wire::Commitments>("commitments", corpus),
+        message::<wire::SeedReveal>("seed-reveal", corpus),
         message::<wire::Announce>("announce", corpus),
         message::<wire::RoundKey>("round-key", corpus),
         message::<wire::Roster>("roster", corpus),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use quorate_coordinator::{Action as Duty, Service, ServiceError};
 use quorate_participant::{Action, Device, DeviceError};
-use quorate_protocol::coordinator::{CoordinatorEvent, Opened};
+use quorate_protocol::coordinator::{CeremonyConfig, CommitteeChoice, CoordinatorEvent, Opened};
 use quorate_protocol::error::Abort;
 use quorate_protocol::id::Time;
 use quorate_protocol::wire;
@@ -67,6 +67,8 @@ pub struct Net<'a> {
     pub service: Service,
     pub devices: BTreeMap<u32, Device>,
     pub ending: Option<Ending>,
+    /// What became of ceremonies.
+    pub ceremonies: Vec<CoordinatorEvent>,
     pub counted: Vec<u32>,
     pub device_errors: Vec<(u32, DeviceError)>,
     pub service_errors: Vec<ServiceError>,
@@ -100,6 +102,7 @@ impl<'a> Net<'a> {
             service,
             devices,
             ending: None,
+            ceremonies: Vec::new(),
             counted: Vec::new(),
             device_errors: Vec::new(),
             service_errors: Vec::new(),
@@ -161,6 +164,49 @@ impl<'a> Net<'a> {
             self.now = self.now.max(at);
             let now = self.now;
             self.serve(None, |service| service.wake(now));
+        }
+    }
+
+    /// A ceremony for the epoch of this deployment.
+    pub fn ceremony(&self, parties: &[u32]) -> CeremonyConfig {
+        let named = self.deployment.member_indices();
+        CeremonyConfig {
+            parties: parties.to_vec(),
+            committee: CommitteeChoice::Named(named),
+            cohort_width: self.deployment.registry.len() as u32,
+            rounds: 1000,
+            patience: 500,
+            restarts: 16,
+        }
+    }
+
+    /// Starts a ceremony and lets everything happen that happens at once.
+    pub fn call_ceremony(&mut self, parties: &[u32]) {
+        let (now, config) = (self.now, self.ceremony(parties));
+        self.serve(None, |service| service.start_ceremony(now, &config).map(drop));
+        self.settle();
+    }
+
+    /// Gives the service a frame of a device.
+    pub fn hand_over(&mut self, index: u32, frame: &Arc<[u8]>) {
+        self.queue.push_back(Event::ToService(index, Payload::Frame(Arc::clone(frame))));
+        self.settle();
+    }
+
+    /// Lets everything happen that happens at once.
+    pub fn settle(&mut self) {
+        while let Some(event) = self.queue.pop_front() {
+            self.step(event);
+        }
+    }
+
+    /// Lets all deadlines pass.
+    pub fn expire(&mut self) {
+        while let Some(at) = self.wakes.pop_first() {
+            self.now = self.now.max(at);
+            let now = self.now;
+            self.serve(None, |service| service.wake(now));
+            self.settle();
         }
     }
 
@@ -255,6 +301,12 @@ impl<'a> Net<'a> {
                 Duty::Event(CoordinatorEvent::Invited { cohort, .. }) => {
                     self.queue.extend(cohort.into_iter().map(Event::Poll));
                 }
+                Duty::Event(CoordinatorEvent::Called { parties, .. }) => {
+                    self.queue.extend(parties.into_iter().map(Event::Poll));
+                }
+                Duty::Event(
+                    event @ (CoordinatorEvent::EpochReady { .. } | CoordinatorEvent::CeremonyVoid { .. }),
+                ) => self.ceremonies.push(event),
                 Duty::Event(CoordinatorEvent::Opened(opened)) => self.ending = Some(Ending::Opened(opened)),
                 Duty::Event(CoordinatorEvent::Aborted { reason, .. }) => {
                     self.ending = Some(Ending::Aborted(reason));

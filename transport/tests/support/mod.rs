@@ -132,7 +132,16 @@ pub struct World {
 impl World {
     pub fn new(limits: Limits) -> Self {
         let deployment = DeploymentId::new("test", key(0).public());
-        let authority = Authority::generate(deployment, key(0).public()).unwrap();
+        Self::of(Authority::generate(deployment, key(0).public()).unwrap(), limits)
+    }
+
+    /// Another endpoint of the same coordinator, as after a crash.
+    pub fn again(&self) -> Self {
+        Self::of(self.authority("test"), self.limits.clone())
+    }
+
+    fn of(authority: Authority, limits: Limits) -> Self {
+        let deployment = *authority.deployment();
         let (certificate, secret) = (authority.certificate().to_vec(), authority.key().to_vec());
         let mut registry = Registry::new(deployment);
         for seed in 1..=3 {

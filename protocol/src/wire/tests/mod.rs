@@ -113,6 +113,39 @@ fn flips<T: Message + Debug + PartialEq>(message: &T, frame: &[u8]) {
 }
 
 #[test]
+fn wire_2_ceremony() {
+    exercise(1, &samples::call(), samples::CALL);
+    exercise(2, &samples::commit(), samples::COMMIT);
+    exercise(3, &samples::commitments(), samples::COMMITMENTS);
+    exercise(4, &samples::seed_reveal(), samples::SEED_REVEAL);
+}
+
+/// [WIRE-1]: the largest messages of a ceremony fit their limits, and lists have a largest count.
+#[test]
+fn wire_1_ceremonies_have_a_largest_size() {
+    let (call, id) = (samples::call(), samples::call().record.parties[0]);
+    let id = crate::id::PartyId { index: u32::MAX, ..id };
+    let crowded = |parties: usize, named: usize, hashes: usize| {
+        let mut call = call.clone();
+        call.record.parties = vec![id; parties];
+        call.record.committee = crate::epoch::CommitteeSource::Named(vec![id; named]);
+        (call.seen_proof, call.own_proof) =
+            (vec![samples::digest(9); hashes], vec![samples::digest(9); hashes]);
+        encode(ROUND, &call)
+    };
+    assert!(decode::<Call>(&crowded(32, 1024, 128)).is_ok());
+    for (parties, named, hashes) in [(33, 1024, 128), (32, 1025, 128), (32, 1024, 129)] {
+        assert_eq!(error::<Call>(&crowded(parties, named, hashes)), DecodeError::Body);
+    }
+    let entry = crate::epoch::Commitment { id, ..samples::commit().commitment };
+    let listed = |count: usize| {
+        encode(ROUND, &Commitments { list: vec![entry.clone(); count], ..samples::commitments() })
+    };
+    assert!(decode::<Commitments>(&listed(32)).is_ok());
+    assert_eq!(error::<Commitments>(&listed(33)), DecodeError::Body);
+}
+
+#[test]
 fn wire_2_announce() {
     exercise(7, &samples::announce(), samples::ANNOUNCE);
 }
@@ -246,6 +279,10 @@ fn deal_2_a_leaf_binds_index_and_lengths() {
 fn wire_1_limits_and_types() {
     const KIB: usize = 1024;
     let table = [
+        (1, 64 * KIB),
+        (2, KIB),
+        (3, 8 * KIB),
+        (4, KIB),
         (7, 128 * KIB),
         (8, 2 * KIB),
         (9, 512 * KIB),
@@ -263,7 +300,7 @@ fn wire_1_limits_and_types() {
     for (kind, bytes) in table {
         assert_eq!(limit(kind), Some(bytes));
     }
-    for kind in (20..=u8::MAX).chain(0..7) {
+    for kind in (20..=u8::MAX).chain([0, 5, 6]) {
         assert_eq!(limit(kind), None);
         assert_eq!(split(&frame_of(kind, &[])), Err(DecodeError::UnknownType(kind)));
     }
@@ -272,11 +309,15 @@ fn wire_1_limits_and_types() {
 proptest! {
     /// [WIRE-2]: whatever decodes is the encoding of what it decodes to.
     #[test]
-    fn what_decodes_encodes_back(kind in 7_u8..=19, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn what_decodes_encodes_back(kind in 1_u8..=19, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         fn check<T: Message>(frame: &[u8]) -> bool {
             decode::<T>(frame).is_ok_and(|decoded| encode(decoded.round(), decoded.body()) != frame)
         }
         let frame = [&frame_of(kind, &[])[..], &bytes].concat();
+        prop_assert!(!check::<Call>(&frame));
+        prop_assert!(!check::<Commit>(&frame));
+        prop_assert!(!check::<Commitments>(&frame));
+        prop_assert!(!check::<SeedReveal>(&frame));
         prop_assert!(!check::<CheckBatch>(&frame));
         prop_assert!(!check::<Contribution>(&frame));
         prop_assert!(!check::<Lock>(&frame));

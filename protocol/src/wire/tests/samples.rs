@@ -260,6 +260,70 @@ pub(super) const ANNOUNCE: &[&str] = &[
     d!(node),     // of the recipient's inclusion under E
 ];
 
+pub(super) fn call() -> Call {
+    Call {
+        record: record(),
+        signature: signature(),
+        head_signature: signature(),
+        seen_proof: vec![digest(0x99), digest(0x40)],
+        own_proof: vec![digest(0x99)],
+    }
+}
+
+pub(super) const CALL: &[&str] = &[
+    RECORD,
+    signature!(), // over the record
+    signature!(), // over E
+    "02",         // two hashes
+    d!(node),     // from the head seen to E
+    d!(root),     //
+    "01",         // one hash
+    d!(node),     // of the recipient's inclusion under E
+];
+
+fn commitment() -> Commitment {
+    Commitment { id: party(), commitment: digest(0xdd), signature: signature() }
+}
+
+pub(super) fn commit() -> Commit {
+    Commit { epoch: digest(0xe0), commitment: commitment() }
+}
+
+pub(super) const COMMIT: &[&str] = &[
+    d!(epoch),    // hash of the record
+    "ac02",       // party: index 300
+    d!(key),      // party: key hash
+    d!(commit),   // commitment
+    signature!(), // over it
+];
+
+pub(super) fn commitments() -> Commitments {
+    Commitments { epoch: digest(0xe0), list: vec![commitment()] }
+}
+
+pub(super) const COMMITMENTS: &[&str] = &[
+    d!(epoch),    // hash of the record
+    "01",         // one commitment
+    "ac02",       // party: index 300
+    d!(key),      // party: key hash
+    d!(commit),   // commitment
+    signature!(), // over it
+];
+
+pub(super) fn seed_reveal() -> SeedReveal {
+    let reveal = Reveal { id: party(), value: [0xbb; 32], nonce: [0xcc; 32], signature: signature() };
+    SeedReveal { epoch: digest(0xe0), reveal }
+}
+
+pub(super) const SEED_REVEAL: &[&str] = &[
+    d!(epoch),    // hash of the record
+    "ac02",       // party: index 300
+    d!(key),      // party: key hash
+    d!(value),    // value
+    d!(nonce),    // nonce
+    signature!(), // over it
+];
+
 pub(super) fn round_key() -> RoundKey {
     RoundKey { mh: digest(0x33), id: party(), key: vec![0xaa; 32], signature: signature() }
 }

@@ -1,0 +1,145 @@
+//! Options of the commands that ask a running coordinator.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// Where the coordinator is, and what opens it.
+#[derive(Args)]
+pub struct Access {
+    /// Configuration of a coordinator on this machine: says its admin address and token [env: QUORATE_CONFIG]
+    /// [default: coordinator.toml, if it is here]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Admin address of the coordinator [env: QUORATE_ADMIN] [default: the configuration's, or http://127.0.0.1:4434]
+    #[arg(long, value_name = "URL")]
+    pub admin: Option<String>,
+    /// File with the admin token [env: QUORATE_ADMIN_TOKEN_FILE, or the token itself in QUORATE_ADMIN_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+}
+
+/// What every question has.
+#[derive(Args)]
+pub struct Ask {
+    #[command(flatten)]
+    pub access: Access,
+    /// Print the coordinator's answer, JSON, and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Show what a running coordinator is doing
+#[derive(Args)]
+#[command(after_help = STATUS_EXAMPLES)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+const STATUS_EXAMPLES: &str = "Examples:
+  quorate status --admin-token-file admin.token
+  quorate status --json";
+
+/// Show the rounds of a running coordinator
+#[derive(Args)]
+#[command(after_help = ROUND_EXAMPLES)]
+pub struct RoundArgs {
+    #[command(subcommand)]
+    pub command: RoundCommand,
+}
+
+const ROUND_EXAMPLES: &str = "Examples:
+  quorate round ls --watch
+  quorate round show 17";
+
+#[derive(Subcommand)]
+pub enum RoundCommand {
+    /// List rounds, the newest first
+    Ls(RoundsArgs),
+    /// Show one round
+    Show(ShowArgs),
+}
+
+#[derive(Args)]
+#[command(after_help = ROUNDS_EXAMPLES)]
+pub struct RoundsArgs {
+    /// Draw the list again every two seconds until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+    /// Rounds of this job only
+    #[arg(long, value_name = "JOB")]
+    pub job: Option<String>,
+    /// At most so many, 1 to 500
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub limit: u32,
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+const ROUNDS_EXAMPLES: &str = "Examples:
+  quorate round ls --config my-coordinator/coordinator.toml
+  quorate round ls --admin http://127.0.0.1:4434 --admin-token-file admin.token
+  quorate round ls --watch --job digits
+  quorate round ls --limit 500 --json > rounds.json";
+
+#[derive(Args)]
+#[command(after_help = SHOW_EXAMPLES)]
+pub struct ShowArgs {
+    /// Number of the round
+    #[arg(value_name = "N")]
+    pub number: u64,
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+const SHOW_EXAMPLES: &str = "Examples:
+  quorate round show 17
+  quorate round show 17 --json";
+
+/// Show the parties of a running coordinator
+#[derive(Args)]
+#[command(after_help = NODE_EXAMPLES)]
+pub struct NodeArgs {
+    #[command(subcommand)]
+    pub command: NodeCommand,
+}
+
+const NODE_EXAMPLES: &str = "Examples:
+  quorate node ls
+  quorate node ls --json";
+
+#[derive(Subcommand)]
+pub enum NodeCommand {
+    /// List all parties: who is enrolled, evicted, connected
+    #[command(after_help = NODE_EXAMPLES)]
+    Ls(Ask),
+}
+
+/// Show the models of a running coordinator
+#[derive(Args)]
+#[command(after_help = MODEL_EXAMPLES)]
+pub struct ModelArgs {
+    #[command(subcommand)]
+    pub command: ModelCommand,
+}
+
+const MODEL_EXAMPLES: &str = "Examples:
+  quorate model ls
+  quorate model ls --job digits --json";
+
+#[derive(Subcommand)]
+pub enum ModelCommand {
+    /// List the versions of the models, the newest first
+    Ls(ModelsArgs),
+}
+
+#[derive(Args)]
+#[command(after_help = MODEL_EXAMPLES)]
+pub struct ModelsArgs {
+    /// Models of this job only
+    #[arg(long, value_name = "JOB")]
+    pub job: Option<String>,
+    #[command(flatten)]
+    pub ask: Ask,
+}

@@ -1,0 +1,100 @@
+//! From a checked configuration to everything a node is put together from.
+
+use std::path::PathBuf;
+
+use quorate_protocol::epoch::MAX_PARTIES;
+use thiserror::Error;
+
+use crate::config::{CommitteePlan, Config};
+use crate::models::{Exporter, ModelError, ModelStore};
+use crate::node::Parts;
+use crate::schedule::{Committee, Plan};
+use crate::secrets::Secrets;
+use crate::service::{Service, ServiceError};
+use crate::store::{SqliteStore, StoreError};
+
+/// Why a configured coordinator cannot be put together.
+#[derive(Debug, Error)]
+pub enum AssembleError {
+    /// Ledger or spool.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// Database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The database is not there.
+    #[error("{} is not there: bring it back, with who is evicted and which tokens are used", .0.display())]
+    NoDatabase(PathBuf),
+    /// A job's model.
+    #[error("the model of job {job}: {error}")]
+    Model {
+        /// The job.
+        job: String,
+        /// Why.
+        error: ModelError,
+    },
+    /// The folder of models.
+    #[error("the folder of models: {0}")]
+    Models(ModelError),
+}
+
+/// Opens ledger, database and models of a configured coordinator.
+///
+/// # Errors
+/// [`AssembleError`].
+pub async fn assemble(config: &Config, secrets: Secrets) -> Result<Parts<SqliteStore>, AssembleError> {
+    let Secrets { identity, authority, .. } = secrets;
+    let service = Service::open(identity, &config.ledger())?;
+    // Made by init only: a new one would have forgotten who is evicted.
+    if !config.database().exists() {
+        return Err(AssembleError::NoDatabase(config.database()));
+    }
+    let store = SqliteStore::open(&config.database()).await?;
+    let models = ModelStore::open(&config.models()).map_err(AssembleError::Models)?;
+    let mut jobs = Vec::new();
+    for plan in &config.plans {
+        let job = plan.job.clone();
+        let model = models.job(&job.name, job.round.schema.dim, &plan.model, &job.optimiser);
+        let model = model.map_err(|error| AssembleError::Model { job: job.name.clone(), error })?;
+        jobs.push((job, model));
+    }
+    let refitting = config.clone();
+    Ok(Parts {
+        name: config.deployment.clone(),
+        service,
+        store,
+        jobs,
+        fit: Box::new(move |record| {
+            let fitted = refitting.jobs_under(record);
+            fitted.into_iter().map(|job| job.map_err(|(_, misfit)| misfit.to_string())).collect()
+        }),
+        results: Exporter::new(&config.results),
+        retention: config.retention,
+        plan: plan(config),
+        authority,
+        limits: config.limits.clone(),
+        allow_list: config.enrolment.allow_list,
+        most_enrolled: config.enrolment.max,
+        grace: config.grace,
+    })
+}
+
+fn plan(config: &Config) -> Plan {
+    let epoch = &config.epoch;
+    let committee = match &epoch.committee {
+        CommitteePlan::Drawn(width) => Committee::Drawn(*width),
+        CommitteePlan::Named(Some(indices)) => Committee::Named(indices.clone()),
+        CommitteePlan::Named(None) => Committee::First(config.named_by_default()),
+    };
+    Plan {
+        committee,
+        cohort_width: epoch.cohort_width,
+        rounds: epoch.rounds,
+        parties: u16::try_from(epoch.parties).unwrap_or(MAX_PARTIES as u16),
+        restarts: config.policy.max_restarts,
+        phase: epoch.patience,
+        min_enrolled: epoch.min_enrolled,
+        renew_on_growth: epoch.renew_on_growth,
+        patience: epoch.wait,
+    }
+}

@@ -1,0 +1,194 @@
+//! Everything a coordinator writes into its log: one function an event, with typed fields.
+//!
+//! The rest of the code formats nothing. Fields are numbers, names from closed lists, and names that the operator chose
+//! (deployment, job); whatever comes from a peer appears as an index, a count or the rule it broke. The field `event` is
+//! stable and meant for filters; the words beside it are not.
+//!
+//! # Security
+//!
+//! No function takes bytes, a key, a token, an update or a text of a peer, so none can end up in a log.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use quorate_protocol::error::{Abort, FaultKind};
+use quorate_transport::{Counts, Refusal};
+use tracing::{error, info, warn};
+
+use crate::ledger::LedgerError;
+use crate::models::ModelError;
+use crate::service::ServiceError;
+use crate::status::Stage;
+
+/// Names of the reasons to abort, in the order of [`Abort::code`], beginning with code 1.
+pub const ABORTS: [&str; 8] = [
+    "committee_too_small",
+    "cohort_too_small",
+    "too_few_holders",
+    "too_few_locks",
+    "too_few_answers",
+    "wrong_answers",
+    "residual",
+    "cancelled",
+];
+
+/// The name of an abort code, as in logs, metrics and rows; `unknown` if the code is.
+#[must_use]
+pub fn abort_name(code: u8) -> &'static str {
+    let at = usize::from(code).checked_sub(1);
+    at.and_then(|at| ABORTS.get(at)).copied().unwrap_or("unknown")
+}
+
+/// The coordinator serves.
+pub fn started(deployment: &str, address: SocketAddr) {
+    info!(event = "started", deployment, %address, "serving");
+}
+
+/// The admin API serves.
+pub fn admin_started(address: SocketAddr, metrics_public: bool) {
+    info!(event = "admin_started", %address, metrics_public, "admin API");
+}
+
+/// What was found at the start: the last round.
+pub fn recovered(last_round: u64) {
+    info!(event = "recovered", last_round, "state loaded");
+}
+
+/// Parties are called to a ceremony.
+pub fn ceremony_begun(epoch: u64, parties: usize) {
+    info!(event = "ceremony_begun", epoch, parties, "ceremony begun");
+}
+
+/// A ceremony gave no seed.
+pub fn ceremony_void(epoch: u64, silent: &[u32], liars: &[u32]) {
+    warn!(event = "ceremony_void", epoch, ?silent, ?liars, "ceremony void: another one follows");
+}
+
+/// An epoch is in force.
+pub fn epoch_installed(epoch: u64, rounds_left: u64) {
+    info!(event = "epoch", epoch, rounds_left, "epoch in force");
+}
+
+/// A round began.
+pub fn round_begun(round: u64, job: &str, invited: u32, panel: u32) {
+    info!(event = "round_begun", round, job, invited, panel, "round begun");
+}
+
+/// A round went on.
+pub fn stage_begun(round: u64, stage: Stage) {
+    info!(event = "stage", round, stage = stage.name(), "stage begun");
+}
+
+/// The numbers of a job do not work with the parties of the epoch.
+pub fn job_misfit(job: &str, why: &str) {
+    warn!(event = "job_misfit", job, detail = why, "the job does not work with the enrolled parties");
+}
+
+/// A round could not be begun. Call it when the reason changes.
+pub fn round_not_begun(job: &str, why: &ServiceError) {
+    warn!(event = "round_not_begun", job, detail = %why, "round not begun");
+}
+
+/// The set of a round is fixed.
+pub fn closed(round: u64, included: usize, left_out: usize, dropped: usize) {
+    info!(event = "closed", round, included, left_out, dropped, "set fixed");
+}
+
+/// A member's answer was no answer ([RS-1]).
+pub fn wrong_answer(index: u32) {
+    warn!(event = "wrong_answer", index, "wrong answer of a committee member");
+}
+
+/// A participant signed two contributions for one round: evidence.
+pub fn two_headers(index: u32) {
+    warn!(event = "two_headers", index, "two contributions of one participant");
+}
+
+/// The mean of an opened round is not in the model.
+pub fn model_failed(round: u64, job: &str, why: &ModelError) {
+    error!(event = "model_failed", round, job, detail = %why, "the model was not advanced");
+}
+
+/// A round was opened.
+pub fn round_opened(round: u64, job: &str, included: u32, version: u64, took: Duration) {
+    let ms = millis(took);
+    info!(event = "round_opened", round, job, included, version, ms, "round opened");
+}
+
+/// A round was aborted.
+pub fn round_aborted(round: u64, job: &str, why: &Abort, took: Duration) {
+    let (reason, ms) = (abort_name(why.code()), millis(took));
+    warn!(event = "round_aborted", round, job, reason, detail = %why, ms, "round aborted");
+}
+
+/// Nothing begins, for a reason its operator can change. Call it when the reason changes, not at every look.
+pub fn waiting(why: &str) {
+    info!(event = "waiting", detail = why, "waiting");
+}
+
+/// A job has all its rounds.
+pub fn job_done(job: &str, rounds: u64) {
+    info!(event = "job_done", job, rounds, "job done");
+}
+
+/// A party enrolled.
+pub fn enrolled(index: u32) {
+    info!(event = "enrolled", index, "party enrolled");
+}
+
+/// Somebody unknown was not enrolled.
+pub fn enrolment_refused(why: Refusal) {
+    warn!(event = "enrolment_refused", detail = %why, "enrolment refused");
+}
+
+/// A party's frame or contribution broke a rule.
+pub fn refused(index: u32, round: Option<u64>, why: &FaultKind) {
+    warn!(event = "refused", index, round, rule = why.rule(), detail = %why, "message refused");
+}
+
+/// A party was evicted.
+pub fn evicted(index: u32) {
+    warn!(event = "evicted", index, "party evicted");
+}
+
+/// A party came.
+pub fn connected(index: u32) {
+    tracing::debug!(event = "connected", index, "party connected");
+}
+
+/// A party went.
+pub fn disconnected(index: u32) {
+    tracing::debug!(event = "disconnected", index, "party disconnected");
+}
+
+/// The state could not be made durable: nothing more is sent, the process ends.
+pub fn ledger_failed(why: &LedgerError) {
+    error!(event = "ledger_failed", detail = %why, "the ledger cannot be written");
+}
+
+/// A contribution could not be kept or given back: the round is cancelled.
+pub fn spool_failed(why: &std::io::Error) {
+    error!(event = "spool_failed", kind = ?why.kind(), "the spool cannot be written");
+}
+
+/// The database behind the admin API could not be read or written; rounds go on.
+pub fn store_failed(kind: &'static str) {
+    error!(event = "store_failed", kind, "the database does not answer");
+}
+
+/// The process was asked to end; the round under way is aborted.
+pub fn stopping(round: Option<u64>) {
+    info!(event = "stopping", round, "shutting down");
+}
+
+/// The process ends.
+pub fn stopped(counts: &Counts) {
+    info!(event = "stopped", handshakes = counts.accepted, refused = counts.refused, "shut down");
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

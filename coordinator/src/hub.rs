@@ -1,0 +1,215 @@
+//! Between the endpoint's many tasks and the one that owns the machine.
+//!
+//! ```text
+//! endpoint ─▶ Hub ─ bounded channel ─▶ Node        what changes the machine
+//!              └─▶ Shared ◀── writes ──┘           what is only looked up: keys, models, the open round, status
+//! ```
+//!
+//! # Security
+//!
+//! A contribution is taken only from the party whose name its header bears, and only if its lengths are those of
+//! the open round: that is known before a byte of it is stored ([WIRE-3]). It is written to disk before the machine
+//! judges it, so that the machine waits for no disk; one that is refused costs a file of that length, removed at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use quorate_crypto::hash::Digest;
+use quorate_crypto::sign::PublicKey;
+use quorate_keys::EnrolmentRequest;
+use quorate_protocol::wire::{self, Contribution};
+use quorate_transport::{FrameSender, Handler, Peer, Refusal, UploadHeader, Uploaded, Welcome};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
+
+use crate::spool::{Staged, Stager};
+use crate::status::{Status, Tally};
+
+/// What the endpoint asks of the node.
+pub(crate) enum Command {
+    Connected(Peer, FrameSender),
+    Disconnected(Peer),
+    Frame(Peer, Vec<u8>),
+    Contribution(Staged, oneshot::Sender<Result<(), Refusal>>),
+    Enrol(Box<EnrolmentRequest>, oneshot::Sender<Result<Welcome, Refusal>>),
+}
+
+/// The round that takes contributions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OpenRound {
+    pub(crate) round: u64,
+    pub(crate) vector_bytes: u64,
+    /// Who is invited: nobody else has a byte taken.
+    pub(crate) cohort: Arc<BTreeSet<u32>>,
+}
+
+/// What is looked up without asking the node.
+pub(crate) struct Shared {
+    keys: RwLock<Vec<PublicKey>>,
+    evicted: RwLock<BTreeSet<u32>>,
+    models: RwLock<BTreeMap<Digest, Arc<[u8]>>>,
+    open: RwLock<Option<OpenRound>>,
+    tally: Mutex<Tally>,
+    status: watch::Sender<Arc<Status>>,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Self {
+        Self {
+            keys: RwLock::default(),
+            evicted: RwLock::default(),
+            models: RwLock::default(),
+            open: RwLock::default(),
+            tally: Mutex::default(),
+            status: watch::Sender::new(Arc::default()),
+        }
+    }
+
+    /// The registry has grown to these keys.
+    pub(crate) fn grow(&self, keys: &[PublicKey]) {
+        let mut known = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let from = known.len().min(keys.len());
+        known.extend_from_slice(&keys[from..]);
+    }
+
+    pub(crate) fn evict(&self, indices: BTreeSet<u32>) {
+        *self.evicted.write().unwrap_or_else(PoisonError::into_inner) = indices;
+    }
+
+    pub(crate) fn is_evicted(&self, index: u32) -> bool {
+        self.evicted.read().unwrap_or_else(PoisonError::into_inner).contains(&index)
+    }
+
+    pub(crate) fn evicted(&self) -> BTreeSet<u32> {
+        self.evicted.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The models that are given out from now on.
+    pub(crate) fn serve(&self, models: BTreeMap<Digest, Arc<[u8]>>) {
+        *self.models.write().unwrap_or_else(PoisonError::into_inner) = models;
+    }
+
+    pub(crate) fn open(&self, round: Option<OpenRound>) {
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = round;
+    }
+
+    /// The last status.
+    pub(crate) fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status.borrow())
+    }
+
+    /// Publishes a status if it is another one.
+    pub(crate) fn publish(&self, status: Status) {
+        self.status.send_if_modified(|last| {
+            let changed = **last != status;
+            if changed {
+                *last = Arc::new(status);
+            }
+            changed
+        });
+    }
+
+    /// The status from now on, each time it changes.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Status>> {
+        self.status.subscribe()
+    }
+
+    /// Counts something.
+    pub(crate) fn count(&self, change: impl FnOnce(&mut Tally)) {
+        change(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What has been counted.
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The endpoint's handler.
+pub(crate) struct Hub {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    stager: Stager,
+    /// Places to write to disk at one time.
+    writing: Semaphore,
+}
+
+impl Hub {
+    pub(crate) fn new(shared: Arc<Shared>, commands: mpsc::Sender<Command>, stager: Stager) -> Self {
+        Self { shared, commands, stager, writing: Semaphore::new(WRITING) }
+    }
+
+    /// Writes a contribution to disk, beside many others: the node itself waits for none of it.
+    async fn stage(&self, sender: u32, upload: Uploaded) -> Option<Staged> {
+        let place = self.writing.acquire().await;
+        let stager = self.stager.clone();
+        let Uploaded { frame, vector, .. } = upload;
+        let written = spawn_blocking(move || stager.stage(sender, frame, vector)).await.ok()?;
+        drop(place);
+        written.map_err(|error| crate::events::spool_failed(&error)).ok()
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(command(answer)).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+impl Handler for Hub {
+    async fn connected(&self, peer: Peer, sender: FrameSender) {
+        // The node has stopped when this fails, and the endpoint is about to.
+        let _ = self.commands.send(Command::Connected(peer, sender)).await;
+    }
+
+    async fn disconnected(&self, peer: Peer) {
+        let _ = self.commands.send(Command::Disconnected(peer)).await;
+    }
+
+    async fn frame(&self, peer: Peer, frame: Vec<u8>) {
+        let _ = self.commands.send(Command::Frame(peer, frame)).await;
+    }
+
+    async fn admit(&self, peer: Peer, header: UploadHeader) -> Result<(), Refusal> {
+        let index = peer.id.index;
+        let open = self.shared.open.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match open {
+            Some(open) if open.round != header.round => Err(Refusal::NotNow),
+            Some(open) if !open.cohort.contains(&index) || self.shared.is_evicted(index) => {
+                Err(Refusal::NotNow)
+            }
+            Some(open) if open.vector_bytes != header.vector_bytes => Err(Refusal::Length),
+            Some(_) => Ok(()),
+            None => Err(Refusal::NotNow),
+        }
+    }
+
+    async fn contribution(&self, peer: Peer, upload: Uploaded) -> Result<(), Refusal> {
+        let claimed = wire::decode::<Contribution>(&upload.frame).map(|message| message.claimed_sender());
+        if claimed != Ok(peer.id) {
+            self.shared.count(|tally| *tally.refused.entry("sender").or_default() += 1);
+            return Err(Refusal::Invalid);
+        }
+        let staged = self.stage(peer.id.index, upload).await.ok_or(Refusal::Failed)?;
+        self.ask(|answer| Command::Contribution(staged, answer)).await.unwrap_or(Err(Refusal::Failed))
+    }
+
+    async fn model(&self, _: Peer, hash: Digest) -> Option<Arc<[u8]>> {
+        self.shared.models.read().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned()
+    }
+
+    async fn enrol(&self, request: EnrolmentRequest) -> Result<Welcome, Refusal> {
+        self.ask(|answer| Command::Enrol(Box::new(request), answer)).await.unwrap_or(Err(Refusal::Failed))
+    }
+
+    async fn key(&self, index: u32) -> Option<PublicKey> {
+        if self.shared.is_evicted(index) {
+            return None;
+        }
+        let keys = self.shared.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(index as usize).cloned()
+    }
+}
+
+/// Contributions written to disk at one time: so many share what the disk does at once.
+const WRITING: usize = 32;

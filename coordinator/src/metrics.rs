@@ -1,0 +1,148 @@
+//! Metrics in the text exposition format of Prometheus, version 0.0.4, rendered when somebody asks.
+//!
+//! Names begin with `quorate_`; times are in seconds, sizes in bytes. Labels come from closed lists (stages, outcomes,
+//! reasons, rules) or from the configuration (names of jobs), so that no peer can make series. Everything counted
+//! begins at 0 with the process; `deploy/prometheus/quorate.rules.yml` has the alerts.
+
+mod process;
+mod text;
+
+use quorate_transport::Counts;
+
+use crate::events::ABORTS;
+use crate::histogram::Histogram;
+use crate::status::{Stage, Status, Tally};
+use text::{Kind, Text};
+
+/// The media type of the text.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All metrics.
+#[must_use]
+pub fn render(status: &Status, tally: &Tally, counts: &Counts) -> String {
+    let mut text = Text::default();
+    text.family("quorate_build_info", Kind::Gauge, "Version of the program; always 1.");
+    text.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    present(&mut text, status);
+    jobs(&mut text, status);
+    rounds(&mut text, tally);
+    stages(&mut text, tally);
+    parties(&mut text, tally);
+    endpoint(&mut text, counts);
+    process::render(&mut text);
+    text.finish()
+}
+
+fn present(text: &mut Text, status: &Status) {
+    text.gauge("quorate_ready", "1 if rounds can be played, else 0.", u64::from(status.ready));
+    text.gauge("quorate_epoch", "Number of the epoch in force; 0: none.", status.epoch);
+    text.gauge("quorate_epoch_rounds_left", "Rounds left in the epoch in force.", status.epoch_rounds_left);
+    text.family(
+        "quorate_parties",
+        Kind::Gauge,
+        "Parties of the registry by state; connected ones count twice.",
+    );
+    text.sample(&[("state", "enrolled")], status.enrolled.into());
+    text.sample(&[("state", "evicted")], status.evicted.into());
+    text.sample(&[("state", "connected")], status.connected.len() as u64);
+    let current = status.current.as_ref();
+    let round = |value: fn(&crate::status::Current) -> u64| current.map_or(0, value);
+    text.gauge("quorate_round_number", "Number of the round under way; 0: none.", round(|now| now.round));
+    text.gauge(
+        "quorate_round_start_timestamp_seconds",
+        "When the round under way began; 0: none.",
+        round(|now| now.started / 1_000),
+    );
+    text.gauge(
+        "quorate_round_invited",
+        "Participants invited to the round under way.",
+        round(|now| now.invited.into()),
+    );
+    text.gauge(
+        "quorate_round_accepted",
+        "Contributions taken in the round under way.",
+        round(|now| now.accepted.into()),
+    );
+    text.family("quorate_round_stage", Kind::Gauge, "1 for the stage of the round under way, else 0.");
+    for stage in Stage::ALL {
+        let is_now = current.is_some_and(|now| now.stage == stage);
+        text.sample(&[("stage", stage.name())], is_now.into());
+    }
+}
+
+fn jobs(text: &mut Text, status: &Status) {
+    text.family("quorate_job_rounds_total", Kind::Counter, "Rounds of a job by outcome, since it was made.");
+    for (name, job) in &status.jobs {
+        text.sample(&[("job", name), ("outcome", "opened")], job.opened);
+        text.sample(&[("job", name), ("outcome", "aborted")], job.aborted);
+    }
+    text.family("quorate_job_model_version", Kind::Gauge, "Version of a job's newest model.");
+    for (name, job) in &status.jobs {
+        text.sample(&[("job", name)], job.version);
+    }
+    text.family(
+        "quorate_job_waiting",
+        Kind::Gauge,
+        "1 if something keeps the job's next round from beginning.",
+    );
+    for (name, job) in &status.jobs {
+        text.sample(&[("job", name)], job.waiting.is_some().into());
+    }
+}
+
+fn rounds(text: &mut Text, tally: &Tally) {
+    text.counter("quorate_rounds_begun_total", "Rounds begun.", tally.begun);
+    text.counter("quorate_rounds_opened_total", "Rounds opened.", tally.opened);
+    text.family("quorate_rounds_aborted_total", Kind::Counter, "Rounds aborted by reason.");
+    // All of them from the beginning: a series that appears with its first count hides that count from rate().
+    for reason in ABORTS {
+        text.sample(&[("reason", reason)], tally.aborted.get(reason).copied().unwrap_or(0));
+    }
+    for (reason, count) in tally.aborted.iter().filter(|(reason, _)| !ABORTS.contains(reason)) {
+        text.sample(&[("reason", reason)], *count);
+    }
+    text.family("quorate_last_round_seconds", Kind::Gauge, "Duration of the last opened round.");
+    text.sample_ms(&[], tally.last_round_ms);
+    text.gauge(
+        "quorate_last_opened_timestamp_seconds",
+        "When the last round was opened; 0: none since the process began.",
+        tally.last_opened / 1_000,
+    );
+}
+
+fn stages(text: &mut Text, tally: &Tally) {
+    text.family("quorate_stage_duration_seconds", Kind::Histogram, "Duration of the stages of rounds.");
+    let none = Histogram::default();
+    for stage in Stage::ALL {
+        text.histogram(("stage", stage.name()), tally.stages.get(&stage).unwrap_or(&none));
+    }
+}
+
+fn parties(text: &mut Text, tally: &Tally) {
+    text.counter("quorate_contributions_accepted_total", "Contributions taken.", tally.accepted);
+    text.counter("quorate_vector_bytes_total", "Bytes of vectors taken.", tally.vector_bytes);
+    text.family(
+        "quorate_frames_refused_total",
+        Kind::Counter,
+        "Frames and contributions refused, by the rule of PROTOCOL.md they broke.",
+    );
+    for (rule, count) in &tally.refused {
+        text.sample(&[("rule", rule)], *count);
+    }
+    text.family("quorate_enrolments_total", Kind::Counter, "Enrolments by outcome.");
+    text.sample(&[("outcome", "enrolled")], tally.enrolled);
+    text.sample(&[("outcome", "refused")], tally.enrolments_refused);
+}
+
+fn endpoint(text: &mut Text, counts: &Counts) {
+    text.gauge("quorate_connections_members", "Members connected now.", counts.members as u64);
+    text.gauge("quorate_connections_handshakes", "Handshakes under way now.", counts.handshakes as u64);
+    text.gauge("quorate_connections_strangers", "Enrolments under way now.", counts.strangers as u64);
+    text.family("quorate_handshakes_total", Kind::Counter, "Handshakes by what became of them.");
+    text.sample(&[("outcome", "accepted")], counts.accepted);
+    text.sample(&[("outcome", "refused")], counts.refused);
+    text.sample(&[("outcome", "retried")], counts.retried);
+}
+
+#[cfg(test)]
+mod tests;

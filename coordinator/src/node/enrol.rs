@@ -1,0 +1,144 @@
+//! Enrolment: a token for a place in the registry ([REG-2]).
+//!
+//! ```text
+//! reserve the token for this key ─▶ append the key, durably ─▶ note the index ─▶ Welcome
+//!       database                        ledger                    database
+//! ```
+//!
+//! A crash after any step leaves a request that, repeated with the same key and token, gets the one answer. The ledger
+//! is the truth: a key that is in it is enrolled, whatever the database says.
+
+use std::collections::BTreeSet;
+
+use quorate_crypto::hash::Digest;
+use quorate_keys::EnrolmentRequest;
+use quorate_transport::{Refusal, Welcome};
+use tokio::sync::oneshot;
+
+use super::{NodeError, Task, tolerable, wall};
+use crate::store::{NewNode, Reservation, Store, StoreError};
+
+/// Who may enrol.
+pub(super) struct Rules {
+    /// Whether only keys of the allow-list may.
+    pub(super) allow_list: bool,
+    /// Most parties.
+    pub(super) most: u32,
+}
+
+/// A request that waits.
+pub(super) struct Enrolment {
+    pub(super) request: Box<EnrolmentRequest>,
+    pub(super) answer: oneshot::Sender<Result<Welcome, Refusal>>,
+}
+
+impl<S: Store> Task<S> {
+    /// Answers all requests that wait.
+    pub(super) async fn enrol_all(&mut self) -> Result<(), NodeError> {
+        for Enrolment { request, answer } in std::mem::take(&mut self.enrolments) {
+            let outcome = self.enrol(&request).await?;
+            if let Err(refusal) = outcome {
+                crate::events::enrolment_refused(refusal);
+                self.shared.count(|tally| tally.enrolments_refused += 1);
+            }
+            // Whoever has left meanwhile asks again.
+            let _ = answer.send(outcome);
+        }
+        Ok(())
+    }
+
+    async fn enrol(&mut self, request: &EnrolmentRequest) -> Result<Result<Welcome, Refusal>, NodeError> {
+        let outcome = match self.entitled(request).await {
+            Ok(Ok(())) => self.enter(request).await?,
+            Ok(Err(refusal)) => Err(refusal),
+            Err(_) => {
+                crate::events::store_failed("enrolment");
+                Err(Refusal::Failed)
+            }
+        };
+        Ok(outcome.and_then(|index| self.welcome(index)))
+    }
+
+    /// Whether the request may enrol its key; from then on the token is this key's.
+    async fn entitled(&self, request: &EnrolmentRequest) -> Result<Result<(), Refusal>, StoreError> {
+        let Some(coordinator) = self.service.coordinator() else { return Ok(Err(Refusal::Failed)) };
+        let registry = coordinator.registry();
+        if request.verify_possession(registry.deployment()).is_err() {
+            return Ok(Err(Refusal::Invalid));
+        }
+        let (token, key) = (request.token.hash(), request.key.key_hash());
+        let known = registry.find(&key);
+        let full = registry.len() >= self.rules.most as usize;
+        if known.is_some_and(|id| self.shared.evicted().contains(&id.index)) || (known.is_none() && full) {
+            return Ok(Err(Refusal::Token));
+        }
+        if self.rules.allow_list && !self.store.allowed(key).await? {
+            return Ok(Err(Refusal::Token));
+        }
+        Ok(match self.store.token_reserve(token, key, wall()).await? {
+            Reservation::New | Reservation::Again(_) => Ok(()),
+            Reservation::Refused(_) => Err(Refusal::Token),
+        })
+    }
+
+    /// The key's index: the one it has, or a new one.
+    async fn enter(&mut self, request: &EnrolmentRequest) -> Result<Result<u32, Refusal>, NodeError> {
+        let key: Digest = request.key.key_hash();
+        let known = self.service.coordinator().and_then(|coordinator| coordinator.registry().find(&key));
+        let id = match known {
+            Some(id) => id,
+            None => match self.service.enrol(request.key.clone()) {
+                Ok(id) => id,
+                Err(error) => {
+                    tolerable(error)?;
+                    return Ok(Err(Refusal::Failed));
+                }
+            },
+        };
+        if let Some(coordinator) = self.service.coordinator() {
+            self.shared.grow(coordinator.registry().keys());
+        }
+        if self.note(key, (request.token.hash(), id.index)).await.is_err() {
+            crate::events::store_failed("enrolment");
+        }
+        if known.is_none() {
+            crate::events::enrolled(id.index);
+            self.shared.count(|tally| tally.enrolled += 1);
+            self.drawn = None;
+            self.changed();
+        }
+        Ok(Ok(id.index))
+    }
+
+    /// Rows of an enrolment; a crash before them leaves them to the party's next try.
+    async fn note(&self, key_hash: Digest, (token, index): (Digest, u32)) -> Result<(), StoreError> {
+        let site = self.store.token_of(key_hash).await?.map(|row| row.site).unwrap_or_default();
+        self.store.node_enrolled(&NewNode { index, key_hash, site, enrolled: wall() }).await?;
+        self.store.token_used(token, index, wall()).await
+    }
+
+    /// Rows of parties that a crash left without: only who has one can be evicted.
+    pub(super) async fn note_missing(&self) -> Result<(), StoreError> {
+        let Some(coordinator) = self.service.coordinator() else { return Ok(()) };
+        let noted: BTreeSet<u32> = self.store.nodes().await?.into_iter().map(|node| node.index).collect();
+        for (index, key) in (0..).zip(coordinator.registry().keys()) {
+            if noted.contains(&index) {
+                continue;
+            }
+            let key_hash = key.key_hash();
+            let token = self.store.token_of(key_hash).await?;
+            let site = token.as_ref().map(|row| row.site.clone()).unwrap_or_default();
+            self.store.node_enrolled(&NewNode { index, key_hash, site, enrolled: wall() }).await?;
+            if let Some(token) = token {
+                self.store.token_used(token.hash, index, wall()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn welcome(&self, index: u32) -> Result<Welcome, Refusal> {
+        let coordinator = self.service.coordinator().ok_or(Refusal::Failed)?;
+        let (head, proof) = self.service.welcome(index).ok_or(Refusal::Failed)?;
+        Ok(Welcome { name: self.name.clone(), coordinator: coordinator.public().clone(), index, head, proof })
+    }
+}

@@ -1,0 +1,303 @@
+//! What the machine tells, and what becomes of it: rows, models, logs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_protocol::coordinator::{CoordinatorEvent, Opened};
+use quorate_protocol::error::Abort;
+use quorate_protocol::id::Time;
+use quorate_protocol::manifest::Mode;
+use quorate_protocol::transcript;
+
+use super::play::{Current, mode};
+use super::{NodeError, Task, wall};
+use crate::events;
+use crate::hub::OpenRound;
+use crate::models::{Export, Version};
+use crate::status::Stage;
+use crate::store::{ModelRow, Outcome, RoundBegun, RoundEnded, Store};
+
+impl<S: Store> Task<S> {
+    pub(super) async fn event(&mut self, event: CoordinatorEvent) {
+        self.changed();
+        match event {
+            CoordinatorEvent::Invited { cohort, panel, .. } => {
+                self.begun(cohort.len() as u32, panel.len() as u32).await;
+                if let Some(round) = self.current.as_ref().map(|current| current.round) {
+                    let (vector_bytes, cohort) = (self.vector_bytes, cohort.iter().copied().collect());
+                    self.shared.open(Some(OpenRound { round, vector_bytes, cohort: Arc::new(cohort) }));
+                }
+                self.invite(cohort.into_iter().chain(panel).collect());
+            }
+            CoordinatorEvent::Called { epoch, parties } => {
+                events::ceremony_begun(epoch, parties.len());
+                self.invite(parties.into_iter().collect());
+            }
+            CoordinatorEvent::EpochReady { epoch } => {
+                events::epoch_installed(epoch, u64::from(self.plan.rounds));
+                (self.void, self.drawn) = (None, None);
+                self.silent.clear();
+                self.voids = 0;
+                self.refit();
+                self.uninvite();
+            }
+            CoordinatorEvent::CeremonyVoid { epoch, silent, liars } => {
+                events::ceremony_void(epoch, &silent, &liars);
+                self.voids = self.voids.saturating_add(1);
+                self.why =
+                    Some(format!("the ceremony of epoch {epoch} was void: parties {silent:?} were silent"));
+                self.silent.extend(silent.into_iter().chain(liars));
+                (self.void, self.drawn) = (Some(self.now().0), None);
+                self.uninvite();
+            }
+            CoordinatorEvent::Convened { round } => self.stage(round, Stage::Contribute),
+            CoordinatorEvent::Accepted { .. } => {
+                if let Some(current) = &mut self.current {
+                    current.accepted += 1;
+                }
+                self.shared.count(|tally| tally.accepted += 1);
+            }
+            CoordinatorEvent::Closed(closed) => {
+                if let Some(round) = self.current.as_ref().map(|current| current.round) {
+                    events::closed(round, closed.included.len(), closed.left_out.len(), closed.dropped.len());
+                    self.stage(round, Stage::Lock);
+                }
+            }
+            CoordinatorEvent::Locked { round } => self.stage(round, Stage::Open),
+            CoordinatorEvent::Opened(opened) => self.opened(&opened).await,
+            CoordinatorEvent::Aborted { round, reason } => self.aborted(round, reason).await,
+            CoordinatorEvent::WrongAnswers(ids) => {
+                for id in ids {
+                    events::wrong_answer(id.index);
+                }
+            }
+            CoordinatorEvent::TwoHeaders(pair) => events::two_headers(pair[0].0.sender.index),
+            CoordinatorEvent::Settled { .. } | CoordinatorEvent::Withdraw { .. } => {}
+        }
+    }
+
+    fn invite(&mut self, parties: BTreeSet<u32>) {
+        for index in &parties {
+            self.parties.nudge(*index);
+        }
+        self.invited = parties;
+    }
+
+    fn uninvite(&mut self) {
+        self.invited.clear();
+        self.parties.forget();
+    }
+
+    fn stage(&mut self, round: u64, stage: Stage) {
+        if let Some(current) = self.current.as_mut().filter(|current| current.round == round) {
+            let now = Time(u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+            let took = now.0.saturating_sub(current.entered.0);
+            let ended = std::mem::replace(&mut current.stage, stage);
+            current.entered = now;
+            self.shared.count(|tally| tally.stages.entry(ended).or_default().observe(took));
+            events::stage_begun(round, stage);
+        }
+    }
+
+    /// The round is announced.
+    async fn begun(&mut self, invited: u32, panel: u32) {
+        let Some(current) = &mut self.current else { return };
+        (current.invited, current.panel) = (invited, panel);
+        let job = &self.jobs[current.job].job;
+        events::round_begun(current.round, &job.name, invited, panel);
+        let row = RoundBegun {
+            number: current.round,
+            job: job.name.clone(),
+            mode: mode(job.round.mode == Mode::Plain),
+            started: current.started,
+            invited,
+        };
+        if self.store.round_begun(&row).await.is_err() {
+            events::store_failed("rounds");
+        }
+    }
+
+    /// Model first, then rows: what is missing after a crash is found out by [`Task::recover`].
+    async fn opened(&mut self, opened: &Opened) {
+        let Some(current) = self.current.take() else { return };
+        let took = self.end(&current);
+        self.shared.count(|tally| {
+            tally.opened += 1;
+            (tally.last_round_ms, tally.last_opened) = (took, wall());
+        });
+        let entry = &mut self.jobs[current.job];
+        entry.opened += 1;
+        let learnt = entry.model.advance(opened.round, &entry.job.optimiser, &opened.mean);
+        let version = match learnt {
+            Ok(version) => Some(version.clone()),
+            Err(error) => {
+                events::model_failed(opened.round, &entry.job.name, &error);
+                None
+            }
+        };
+        let (name, included) = (entry.job.name.clone(), opened.included.len() as u32);
+        let done = entry.job.is_done(entry.opened).then_some(entry.opened);
+        let number = version.as_ref().map(|version| version.version);
+        events::round_opened(opened.round, &name, included, number.unwrap_or(0), Duration::from_millis(took));
+        if let Some(rounds) = done {
+            events::job_done(&name, rounds);
+        }
+        self.serve();
+        self.row(RoundEnded {
+            number: opened.round,
+            ended: wall(),
+            outcome: Outcome::Opened,
+            reason: None,
+            accepted: current.accepted,
+            included,
+            root: Some(opened.set.root),
+            version: number,
+        })
+        .await;
+        if let Some(version) = version {
+            self.learnt(&Export { job: &name, opened, version: &version }).await;
+        }
+        self.trim(current.job, &name).await;
+        let entry = &self.jobs[current.job];
+        if entry.job.is_done(entry.opened) {
+            events::job_done(&name, entry.opened);
+        }
+    }
+
+    /// Row and result of a new model version.
+    async fn learnt(&self, export: &Export<'_>) {
+        let (version, job) = (export.version, export.job);
+        if self.store.model_added(&model_row(job, version)).await.is_err() {
+            events::store_failed("models");
+        }
+        if let Some(Err(error)) = self.results.as_ref().map(|results| results.export(export)) {
+            events::model_failed(version.round, job, &error);
+        }
+    }
+
+    /// Removes what is older than what is kept.
+    async fn trim(&self, at: usize, job: &str) {
+        let removed = self.jobs[at].model.retain(self.retention.models);
+        for version in removed.unwrap_or_default() {
+            if self.store.model_removed(job, version, wall()).await.is_err() {
+                events::store_failed("models");
+            }
+        }
+        // Files that cannot be removed now are removed the next time.
+        let _ = self.results.as_ref().map(|results| results.retain(job, self.retention.results));
+        if self.store.rounds_trim(self.retention.rounds).await.is_err() {
+            events::store_failed("rounds");
+        }
+    }
+
+    async fn aborted(&mut self, round: u64, reason: Abort) {
+        self.shared.count(|tally| *tally.aborted.entry(events::abort_name(reason.code())).or_default() += 1);
+        let mut accepted = 0;
+        if self.current.is_none() {
+            // It had no announcement and no row: fewer were drawn than it takes.
+            self.drawn = None;
+            return;
+        }
+        if let Some(current) = self.current.take() {
+            let took = self.end(&current);
+            let entry = &mut self.jobs[current.job];
+            entry.aborted += 1;
+            accepted = current.accepted;
+            events::round_aborted(round, &entry.job.name, &reason, Duration::from_millis(took));
+        }
+        self.row(aborted_row(round, accepted, reason.to_string())).await;
+    }
+
+    /// Milliseconds it took.
+    fn end(&mut self, current: &Current) -> u64 {
+        let now = self.now();
+        let entry = &mut self.jobs[current.job];
+        entry.due = now.plus(u64::try_from(entry.job.pause.as_millis()).unwrap_or(u64::MAX));
+        self.wakes.clear();
+        self.grumbled.clear();
+        self.shared.open(None);
+        self.drawn = None;
+        self.uninvite();
+        now.0.saturating_sub(current.began.0)
+    }
+
+    async fn row(&self, row: RoundEnded) {
+        if self.store.round_ended(&row).await.is_err() {
+            events::store_failed("rounds");
+        }
+    }
+
+    /// Takes up what the last process left: the ledger says how its rounds ended, the rows may lack it.
+    pub(super) async fn recover(&mut self) -> Result<(), NodeError> {
+        if let Some(coordinator) = self.service.coordinator() {
+            self.shared.grow(coordinator.registry().keys());
+        }
+        let evicted = self.store.evicted().await?;
+        self.service.exclude(evicted.clone());
+        self.shared.evict(evicted);
+        // The abort of a round that was cut off is in the ledger by now; its row follows below.
+        while self.service.next_action().is_some() {}
+        self.note_missing().await?;
+        let unfinished = self.store.rounds(None, None, UNFINISHED).await?;
+        for row in unfinished.into_iter().filter(|row| row.ended.is_none()) {
+            let ended = self.ending_of(row.number);
+            self.row(ended).await;
+        }
+        let last = self.service.coordinator().map_or(0, |coordinator| coordinator.last_round());
+        events::recovered(last);
+        for entry in &self.jobs {
+            self.store.model_added(&model_row(&entry.job.name, entry.model.current())).await?;
+        }
+        for entry in &mut self.jobs {
+            (entry.opened, entry.aborted) = self.store.round_counts(&entry.job.name).await?;
+        }
+        self.refit();
+        self.serve();
+        self.publish_now();
+        Ok(())
+    }
+
+    /// How the ledger says a round ended.
+    fn ending_of(&self, number: u64) -> RoundEnded {
+        let entries = self.service.coordinator().map_or(&[][..], |c| c.transcript().entries());
+        match entries.iter().find(|entry| entry.round == number).map(|entry| entry.outcome) {
+            Some(transcript::Outcome::Opened { set, .. }) => RoundEnded {
+                outcome: Outcome::Opened,
+                reason: None,
+                included: set.size,
+                root: Some(set.root),
+                ..aborted_row(number, set.size, String::new())
+            },
+            _ => aborted_row(number, 0, "the coordinator stopped".to_owned()),
+        }
+    }
+}
+
+fn model_row(job: &str, version: &Version) -> ModelRow {
+    ModelRow {
+        job: job.to_owned(),
+        version: version.version,
+        hash: version.hash,
+        round: version.round,
+        created: wall(),
+        bytes: version.file.len() as u64,
+        removed: None,
+    }
+}
+
+fn aborted_row(number: u64, accepted: u32, reason: String) -> RoundEnded {
+    RoundEnded {
+        number,
+        ended: wall(),
+        outcome: Outcome::Aborted,
+        reason: Some(reason),
+        accepted,
+        included: 0,
+        root: None,
+        version: None,
+    }
+}
+
+/// Rows that are looked at for one without an end: a crash leaves one, a database out of order a few.
+const UNFINISHED: u32 = 64;

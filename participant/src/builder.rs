@@ -1,0 +1,196 @@
+//! How a client comes to be: joined, opened, or restored.
+//!
+//! ```text
+//! join:  key made and stored ─▶ enrol (proof of possession, token) ─▶ state ─▶ participant.toml
+//!        killed anywhere: the same call goes on with the same key; the coordinator gives the same answer
+//! ```
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use getrandom::SysRng;
+use quorate_crypto::hash::Digest;
+use quorate_crypto::sign::SigningKey;
+use quorate_crypto::storage::StorageKey;
+use quorate_keys::{EnrolmentToken, Head, PartyId};
+use quorate_protocol::announce::Membership;
+use quorate_protocol::params::PlanCache;
+use quorate_protocol::policy::Policy;
+use quorate_transport::{Connector, Limits, Pin};
+use rand_core::UnwrapErr;
+
+use crate::bundle::Bundle;
+use crate::client::{Client, Options};
+use crate::config::Settings;
+use crate::device::Device;
+use crate::error::ClientError;
+use crate::link::Link;
+use crate::store::StoreError;
+use crate::vault::Vault;
+
+/// Settings of a client before it is joined or opened.
+#[must_use]
+pub struct Builder {
+    folder: PathBuf,
+    policy: Option<Policy>,
+    limits: Limits,
+    plans: Option<Arc<PlanCache>>,
+    storage_key: Option<StorageKey>,
+    connector: Option<Connector>,
+    options: Options,
+}
+
+impl Builder {
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            policy: None,
+            limits: Limits::default(),
+            plans: None,
+            storage_key: None,
+            connector: None,
+            options: Options { rounds: None, max_model: None },
+        }
+    }
+
+    /// The device's own policy. At join it is written to `participant.toml`; at open it wins over what stands there.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Limits of the transport.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Plans shared by many clients of one process: the mask matrix is expanded once for all.
+    pub fn plans(mut self, plans: Arc<PlanCache>) -> Self {
+        self.plans = Some(plans);
+        self
+    }
+
+    /// Seals the identity key where it is stored; without it the file is plain, for its owner alone.
+    pub fn storage_key(mut self, key: StorageKey) -> Self {
+        self.storage_key = Some(key);
+        self
+    }
+
+    /// Uses this socket; address and pin of the connector do not matter.
+    pub fn connector(mut self, connector: Connector) -> Self {
+        self.connector = Some(connector);
+        self
+    }
+
+    /// Ends with [`crate::Why::Rounds`] after so many rounds with a contribution of this device.
+    pub fn rounds(mut self, rounds: u64) -> Self {
+        self.options.rounds = Some(rounds);
+        self
+    }
+
+    /// Longest model file in bytes; else four bytes a coordinate of the manifest's schema and 1 MiB.
+    pub fn max_model(mut self, bytes: usize) -> Self {
+        self.options.max_model = Some(bytes);
+        self
+    }
+
+    /// Joins a deployment: the coordinator at this address, known by its pin, for a one-time token. May be killed at
+    /// any instant and called again with the same folder and token.
+    ///
+    /// # Errors
+    /// [`ClientError::Joined`] if the folder's device has joined; [`ClientError::Transport`] with nothing sent if the
+    /// pin is not the coordinator's, or if the token entitles to nothing.
+    pub async fn join(
+        self,
+        address: SocketAddr,
+        pin: Pin,
+        token: EnrolmentToken,
+    ) -> Result<Client, ClientError> {
+        let vault = Vault::create(&self.folder)?;
+        let identity = match vault.identity(self.storage_key.as_ref())? {
+            Some(identity) => identity,
+            None => {
+                let identity = SigningKey::generate(&mut UnwrapErr(SysRng));
+                vault.keep_identity(&identity, self.storage_key.as_ref())?;
+                identity
+            }
+        };
+        let enrolled = self.towards(address, pin)?.enrol(&identity, token).await?;
+        let settings = Settings {
+            address,
+            pin,
+            name: enrolled.name,
+            coordinator: enrolled.coordinator,
+            index: enrolled.id.index,
+            policy: self.policy.clone().unwrap_or_default(),
+        };
+        let membership =
+            || membership(&settings, Arc::new(SigningKey::from_bytes(&identity.to_bytes())), enrolled.head);
+        let plans = || self.plans.clone().unwrap_or_default();
+        drop(vault);
+        // An earlier join may have come to here.
+        match Device::create(membership(), plans(), &self.folder) {
+            Err(StoreError::Exists) => drop(Device::open(membership(), plans(), &self.folder)?),
+            device => drop(device?),
+        }
+        Vault::create(&self.folder)?.keep_settings(&settings)?;
+        self.open()
+    }
+
+    /// Opens the folder of a device that has joined. Needs a tokio runtime; connecting goes on beside.
+    ///
+    /// # Errors
+    /// [`ClientError::NotJoined`], [`ClientError::Moved`], [`ClientError::Config`], [`ClientError::Store`].
+    pub fn open(self) -> Result<Client, ClientError> {
+        let vault = Vault::open(&self.folder)?;
+        let mut settings = vault.settings()?.ok_or_else(|| ClientError::NotJoined(self.folder.clone()))?;
+        let identity = vault.identity(self.storage_key.as_ref())?;
+        drop(vault);
+        if let Some(policy) = &self.policy {
+            settings.policy = policy.clone();
+        }
+        let identity = Arc::new(identity.ok_or(ClientError::Form("identity"))?);
+        let connector = self.towards(settings.address, settings.pin)?;
+        // The head last seen is in the state.
+        let nothing = Head { size: 0, root: Digest::ZERO };
+        let membership = membership(&settings, Arc::clone(&identity), nothing);
+        let id = membership.id;
+        let device = Device::open(membership, self.plans.unwrap_or_default(), &self.folder)?;
+        let link = Link::new(connector, id, identity);
+        Ok(Client::new((self.folder, self.storage_key), settings, device, link, self.options))
+    }
+
+    /// Puts a device that [`Client::save`] gave into this folder, and opens it. Restoring the same bytes twice makes
+    /// two devices with one key: they contradict each other, and both count as corrupt.
+    ///
+    /// # Errors
+    /// [`ClientError::Storage`] if the key is not the one it was saved with, [`ClientError::Joined`] if the folder
+    /// has a device; as [`Builder::open`].
+    pub fn restore(self, bytes: &[u8], key: &StorageKey) -> Result<Client, ClientError> {
+        let bundle = Bundle::open(bytes, key)?;
+        let vault = Vault::create(&self.folder)?;
+        bundle.unpack(&vault, self.storage_key.as_ref())?;
+        drop(vault);
+        self.open()
+    }
+
+    fn towards(&self, address: SocketAddr, pin: Pin) -> Result<Connector, ClientError> {
+        Ok(match &self.connector {
+            Some(connector) => connector.towards(address, pin),
+            None => Connector::new(address, pin, self.limits.clone())?,
+        })
+    }
+}
+
+fn membership(settings: &Settings, identity: Arc<SigningKey>, head: Head) -> Membership {
+    Membership {
+        deployment: settings.deployment(),
+        coordinator: settings.coordinator.clone(),
+        id: PartyId::new(settings.index, identity.public()),
+        identity,
+        policy: settings.policy.clone(),
+        head,
+    }
+}

@@ -1,0 +1,93 @@
+//! A whole device in one piece, sealed, to be moved.
+//!
+//! ```text
+//! sealed( version ‖ 4 × ( u64le length ‖ bytes ) )      identity, settings, state, contribution (may be empty)
+//! ```
+
+use std::path::Path;
+
+use getrandom::SysRng;
+use quorate_crypto::labels;
+use quorate_crypto::sign::SigningKey;
+use quorate_crypto::storage::StorageKey;
+use rand_core::UnwrapErr;
+use zeroize::Zeroizing;
+
+use crate::config::{SETTINGS, Settings};
+use crate::error::ClientError;
+use crate::vault::Vault;
+
+/// What is in it.
+pub(crate) struct Bundle {
+    identity: SigningKey,
+    settings: Settings,
+    state: Vec<u8>,
+    contribution: Option<Vec<u8>>,
+}
+
+impl Bundle {
+    /// Takes everything out of a folder.
+    pub(crate) fn pack(vault: &Vault, key: Option<&StorageKey>) -> Result<Self, ClientError> {
+        let identity = vault.identity(key)?.ok_or(ClientError::Form("identity"))?;
+        let settings = vault.settings()?.ok_or(ClientError::Form(SETTINGS))?;
+        let (state, contribution) = vault.device()?;
+        Ok(Self { identity, settings, state, contribution })
+    }
+
+    /// Puts everything into a folder, settings last.
+    pub(crate) fn unpack(&self, vault: &Vault, key: Option<&StorageKey>) -> Result<(), ClientError> {
+        vault.keep_identity(&self.identity, key)?;
+        vault.keep_device(&self.state, self.contribution.as_deref())?;
+        vault.keep_settings(&self.settings)
+    }
+
+    /// In one piece, sealed.
+    pub(crate) fn seal(&self, key: &StorageKey) -> Vec<u8> {
+        let (identity, settings) = (self.identity.to_bytes(), self.settings.text());
+        let contribution = self.contribution.as_deref().unwrap_or_default();
+        let parts: [&[u8]; 4] = [identity.as_slice(), settings.as_bytes(), &self.state, contribution];
+        // Large enough from the start: a buffer that grows leaves copies of the key behind.
+        let length = 1 + parts.iter().map(|part| 8 + part.len()).sum::<usize>();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(length));
+        bytes.push(VERSION);
+        for part in parts {
+            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(part);
+        }
+        key.seal(labels::STORED_DEVICE, &bytes, &mut UnwrapErr(SysRng))
+    }
+
+    /// The same the other way.
+    pub(crate) fn open(sealed: &[u8], key: &StorageKey) -> Result<Self, ClientError> {
+        let bytes = key.open(labels::STORED_DEVICE, sealed)?;
+        Self::parse(&bytes)?.ok_or(ClientError::Form("the saved device"))
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Option<Self>, ClientError> {
+        let Some(mut rest) = bytes.strip_prefix(&[VERSION]) else { return Ok(None) };
+        let mut part = || {
+            let (length, after) = rest.split_first_chunk()?;
+            let (part, after) = after.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+            rest = after;
+            Some(part)
+        };
+        let parts = (part(), part(), part(), part());
+        let (Some(identity), Some(settings), Some(state), Some(contribution)) = parts else {
+            return Ok(None);
+        };
+        let (Ok(seed), Ok(settings)) = (identity.try_into(), std::str::from_utf8(settings)) else {
+            return Ok(None);
+        };
+        if !rest.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            identity: SigningKey::from_bytes(seed),
+            settings: Settings::parse(settings, Path::new(SETTINGS))?,
+            state: state.to_vec(),
+            contribution: (!contribution.is_empty()).then(|| contribution.to_vec()),
+        }))
+    }
+}
+
+const VERSION: u8 = 1;

@@ -1,0 +1,140 @@
+//! The files beside the device's state: identity, settings, and the mark of a device that was moved.
+//!
+//! ```text
+//! identity           0 ‖ key, or 1 ‖ the key sealed (StorageKey); written before the key is ever sent
+//! participant.toml   settings; written last: the device has joined
+//! moved              the device was saved to be moved; it does not open here any more
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use getrandom::SysRng;
+use quorate_crypto::labels;
+use quorate_crypto::sign::SigningKey;
+use quorate_crypto::storage::StorageKey;
+use rand_core::UnwrapErr;
+use zeroize::Zeroizing;
+
+use crate::config::{SETTINGS, Settings};
+use crate::error::ClientError;
+use crate::folder::Folder;
+use crate::store::{CONTRIBUTION, STATE, StoreError};
+
+/// A locked folder.
+pub(crate) struct Vault {
+    folder: Folder,
+    path: PathBuf,
+}
+
+impl Vault {
+    /// Opens and locks the folder of a device that has joined.
+    pub(crate) fn open(path: &Path) -> Result<Self, ClientError> {
+        let folder = match Folder::open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(ClientError::NotJoined(path.to_path_buf()));
+            }
+            folder => folder.map_err(ClientError::io(path))?.ok_or(StoreError::InUse)?,
+        };
+        let vault = Self { folder, path: path.to_path_buf() };
+        vault.refuse_moved()?;
+        match vault.settings()? {
+            Some(_) => Ok(vault),
+            None => Err(ClientError::NotJoined(vault.path)),
+        }
+    }
+
+    /// Opens and locks a folder, made if it is not there, in which no device has joined.
+    pub(crate) fn create(path: &Path) -> Result<Self, ClientError> {
+        let folder = Folder::create(path).map_err(ClientError::io(path))?.ok_or(StoreError::InUse)?;
+        let vault = Self { folder, path: path.to_path_buf() };
+        vault.refuse_moved()?;
+        match vault.read(SETTINGS)? {
+            None => Ok(vault),
+            Some(_) => Err(ClientError::Joined(vault.path)),
+        }
+    }
+
+    fn refuse_moved(&self) -> Result<(), ClientError> {
+        match self.read(MOVED)? {
+            None => Ok(()),
+            Some(_) => Err(ClientError::Moved(self.path.clone())),
+        }
+    }
+
+    /// The settings; `None` before the device has joined.
+    pub(crate) fn settings(&self) -> Result<Option<Settings>, ClientError> {
+        let Some(bytes) = self.read(SETTINGS)? else { return Ok(None) };
+        let text = String::from_utf8(bytes).map_err(|_| ClientError::Form(SETTINGS))?;
+        Ok(Some(Settings::parse(&text, &self.folder.at(SETTINGS))?))
+    }
+
+    /// Writes the settings: from now on the device has joined.
+    pub(crate) fn keep_settings(&self, settings: &Settings) -> Result<(), ClientError> {
+        self.write(SETTINGS, settings.text().as_bytes())
+    }
+
+    /// The identity key, if there is one.
+    pub(crate) fn identity(&self, key: Option<&StorageKey>) -> Result<Option<SigningKey>, ClientError> {
+        let Some(bytes) = self.read(IDENTITY)?.map(Zeroizing::new) else { return Ok(None) };
+        let seed = match bytes.split_first() {
+            Some((&PLAIN, seed)) => Zeroizing::new(seed.to_vec()),
+            Some((&SEALED, sealed)) => {
+                let key = key.ok_or_else(|| ClientError::Sealed(self.folder.at(IDENTITY)))?;
+                key.open(labels::STORED_KEY, sealed)?
+            }
+            _ => return Err(ClientError::Form(IDENTITY)),
+        };
+        let seed = seed.first_chunk().filter(|_| seed.len() == 32).ok_or(ClientError::Form(IDENTITY))?;
+        Ok(Some(SigningKey::from_bytes(seed)))
+    }
+
+    /// Stores the identity key, durably.
+    pub(crate) fn keep_identity(
+        &self,
+        identity: &SigningKey,
+        key: Option<&StorageKey>,
+    ) -> Result<(), ClientError> {
+        let seed = identity.to_bytes();
+        let bytes = Zeroizing::new(match key {
+            None => [&[PLAIN], seed.as_slice()].concat(),
+            Some(key) => {
+                let sealed = key.seal(labels::STORED_KEY, seed.as_slice(), &mut UnwrapErr(SysRng));
+                [&[SEALED], sealed.as_slice()].concat()
+            }
+        });
+        self.write(IDENTITY, &bytes)
+    }
+
+    /// The device's state and contribution.
+    pub(crate) fn device(&self) -> Result<(Vec<u8>, Option<Vec<u8>>), ClientError> {
+        Ok((self.read(STATE)?.ok_or(StoreError::Missing)?, self.read(CONTRIBUTION)?))
+    }
+
+    /// Puts back what [`Vault::device`] gave elsewhere.
+    pub(crate) fn keep_device(&self, state: &[u8], contribution: Option<&[u8]>) -> Result<(), ClientError> {
+        if let Some(contribution) = contribution {
+            self.write(CONTRIBUTION, contribution)?;
+        }
+        self.write(STATE, state)
+    }
+
+    /// Marks the device as moved.
+    pub(crate) fn mark_moved(&self) -> Result<(), ClientError> {
+        self.write(MOVED, MOVED_TEXT.as_bytes())
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, ClientError> {
+        self.folder.read(name).map_err(ClientError::io(&self.folder.at(name)))
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), ClientError> {
+        self.folder.replace(name, &[bytes]).map_err(ClientError::io(&self.folder.at(name)))
+    }
+}
+
+const IDENTITY: &str = "identity";
+const MOVED: &str = "moved";
+const PLAIN: u8 = 0;
+const SEALED: u8 = 1;
+const MOVED_TEXT: &str = "This device was saved to be moved and does not open here any more.\n\
+    If, and only if, the saved bytes are lost and were never restored: remove this file to use the device here.\n";

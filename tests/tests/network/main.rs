@@ -1,0 +1,16 @@
+//! The real coordinator and real participants over loopback QUIC, in one process.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+mod enrol;
+mod flood;
+mod liars;
+mod logs;
+mod once;
+mod packet;
+mod puppet;
+mod renew;
+mod rogue;
+mod rounds;
+mod silent;
+mod strangers;
+mod world;
