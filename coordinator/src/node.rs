@@ -18,30 +18,27 @@ mod contribute;
 mod enrol;
 mod events;
 mod play;
+mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use quorate_protocol::coordinator::Coordinator;
 use quorate_protocol::epoch::EpochRecord;
-use quorate_protocol::error::FaultKind;
-use quorate_protocol::id::Time;
 use quorate_protocol::params::PlanCache;
-use quorate_protocol::wire::{self, Message as _};
-use quorate_transport::{Authority, Limits, Peer, Pin, Server, TransportError};
+use quorate_transport::{Authority, Limits, Pin, Server, TransportError};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::sleep_until;
 
+use self::task::{QUEUE, Task};
 use crate::config::Retention;
-use crate::hub::{Command, Hub, Shared};
+use crate::hub::{Hub, Shared};
 use crate::job::Job;
 use crate::models::{Exporter, JobModel, ModelError};
 use crate::parties::Parties;
 use crate::schedule::Plan;
-use crate::service::{Action, Service, ServiceError};
+use crate::service::{Service, ServiceError};
 use crate::status::{Status, Tally};
 use crate::store::Store;
 
@@ -162,6 +159,7 @@ impl Node {
             enrolments: Vec::new(),
             receipts: Vec::new(),
             why: None,
+            logged: None,
             dirty: true,
             published: Instant::now(),
             stopping,
@@ -258,293 +256,3 @@ impl View {
         self.server.counts()
     }
 }
-
-/// The task that owns the machine.
-struct Task<S> {
-    name: String,
-    service: Service,
-    store: S,
-    jobs: Vec<play::Entry>,
-    fit: Fit,
-    results: Option<Exporter>,
-    retention: Retention,
-    plan: Plan,
-    rules: enrol::Rules,
-    grace: Duration,
-    shared: Arc<Shared>,
-    parties: Parties,
-    plans: PlanCache,
-    begun: Instant,
-    wakes: BTreeSet<Time>,
-    /// Who is to poll: of the round or the ceremony under way.
-    invited: BTreeSet<u32>,
-    current: Option<play::Current>,
-    /// When the last ceremony ended without a seed.
-    void: Option<u64>,
-    /// Who spoilt ceremonies since the last that was complete: asked last.
-    silent: BTreeSet<u32>,
-    /// Refusals logged since the last round ended, by party.
-    grumbled: BTreeMap<u32, u32>,
-    /// How many ceremonies were void since the last that was complete.
-    voids: u32,
-    /// Length of the vectors of the round under way.
-    vector_bytes: u64,
-    drawn: Option<play::Forecast>,
-    enrolments: Vec<enrol::Enrolment>,
-    /// Answers to contributions that are folded and not settled yet.
-    receipts: Vec<contribute::Receipt>,
-    why: Option<String>,
-    /// Whether the status has changed since it was published.
-    dirty: bool,
-    published: Instant,
-    stopping: watch::Receiver<Stop>,
-    server: Option<Arc<Server<Hub>>>,
-}
-
-impl<S: Store> Task<S> {
-    /// Milliseconds since the start, monotonic; what the machine calls time.
-    fn now(&self) -> Time {
-        Time(u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1))
-    }
-
-    async fn run(mut self, mut queue: mpsc::Receiver<Command>) -> Result<(), NodeError> {
-        let mut every = tokio::time::interval(HOUSEKEEPING);
-        let mut stopping = self.stopping.clone();
-        let mut latest = None;
-        loop {
-            self.fire()?;
-            self.settle().await?;
-            let until = match self.next_stop(&mut latest)? {
-                Some(until) => until,
-                None => break,
-            };
-            tokio::select! {
-                command = queue.recv() => match command {
-                    Some(command) => self.batch(command, &mut queue).await?,
-                    None => break,
-                },
-                () = sleep_until(until.into()) => {}
-                _ = every.tick() => self.housekeep().await,
-                changed = stopping.changed() => if changed.is_err() {
-                    // The owner has dropped it: as good as a crash, nothing more is written down.
-                    return Ok(());
-                },
-            }
-        }
-        self.leave().await
-    }
-
-    /// Outputs, schedule, status: until there is nothing to do at this moment.
-    async fn settle(&mut self) -> Result<(), NodeError> {
-        loop {
-            self.perform().await?;
-            if *self.stopping.borrow() != Stop::No || !self.advance().await? {
-                break;
-            }
-        }
-        self.publish();
-        Ok(())
-    }
-
-    /// Until when to wait; `None` when a shutdown is complete.
-    fn next_stop(&mut self, latest: &mut Option<Instant>) -> Result<Option<Instant>, NodeError> {
-        let stop = *self.stopping.borrow();
-        let ceremony = self.service.coordinator().is_some_and(Coordinator::holds_ceremony);
-        let busy = self.current.is_some() || ceremony;
-        if stop == Stop::No {
-            return Ok(Some(self.next_wake()));
-        }
-        let end = *latest.get_or_insert_with(|| Instant::now() + self.grace);
-        if busy && stop == Stop::Soon && Instant::now() < end {
-            return Ok(Some(self.next_wake().min(end)));
-        }
-        Ok(None)
-    }
-
-    /// Wakes the machine for every time that has come, whatever the task was busy with meanwhile.
-    fn fire(&mut self) -> Result<(), NodeError> {
-        let now = self.now();
-        let mut due = false;
-        while self.wakes.first().is_some_and(|first| *first <= now) {
-            self.wakes.pop_first();
-            due = true;
-        }
-        if due { self.service.wake(now).or_else(tolerable) } else { Ok(()) }
-    }
-
-    fn next_wake(&self) -> Instant {
-        // The task's clock is one millisecond ahead of the time since its start, so this is never too early.
-        let after = |time: &Time| self.begun + Duration::from_millis(time.0);
-        self.wakes.first().map_or_else(|| Instant::now() + IDLE, after)
-    }
-
-    /// One command and whatever else has come meanwhile: what a batch has to write it writes at once.
-    async fn batch(
-        &mut self,
-        command: Command,
-        queue: &mut mpsc::Receiver<Command>,
-    ) -> Result<(), NodeError> {
-        self.take(command).await?;
-        for _ in 1..QUEUE {
-            let Ok(command) = queue.try_recv() else { break };
-            self.take(command).await?;
-        }
-        self.settle_receipts().await?;
-        self.enrol_all().await
-    }
-
-    async fn take(&mut self, command: Command) -> Result<(), NodeError> {
-        match command {
-            Command::Connected(peer, sender) => {
-                crate::events::connected(peer.id.index);
-                self.parties.connected(peer, sender);
-                self.changed();
-                if self.invited.contains(&peer.id.index) {
-                    self.parties.nudge(peer.id.index);
-                }
-            }
-            Command::Disconnected(peer) => {
-                if self.parties.disconnected(peer) {
-                    crate::events::disconnected(peer.id.index);
-                    self.changed();
-                }
-            }
-            Command::Frame(peer, frame) => self.frame(peer, &frame).await?,
-            Command::Contribution(staged, answer) => {
-                let outcome = self.contribution(&staged).await?;
-                self.receipts.push((answer, outcome));
-            }
-            Command::Enrol(request, answer) => self.enrolments.push(enrol::Enrolment { request, answer }),
-        }
-        Ok(())
-    }
-
-    async fn frame(&mut self, peer: Peer, frame: &[u8]) -> Result<(), NodeError> {
-        // What it sent before its eviction was noticed does not count any more.
-        if self.shared.is_evicted(peer.id.index) {
-            return Ok(());
-        }
-        self.remind(peer.id.index, frame);
-        let outcome = self.service.handle(self.now(), peer.id.index, frame);
-        if let Err(ServiceError::Fault(fault)) = &outcome {
-            // The seventh lock where six suffice is no offence.
-            if fault.kind != FaultKind::Late {
-                self.refused(peer.id.index, &fault.kind);
-            }
-        }
-        outcome.or_else(tolerable)?;
-        self.perform().await
-    }
-
-    /// All outputs of the machine, in order.
-    async fn perform(&mut self) -> Result<(), NodeError> {
-        while let Some(action) = self.service.next_action() {
-            match action {
-                Action::Send { to, frame } => {
-                    for index in to {
-                        self.parties.send(index, &frame);
-                    }
-                }
-                Action::WakeAt(time) => {
-                    self.wakes.insert(time);
-                }
-                Action::Event(event) => self.event(event).await,
-            }
-        }
-        Ok(())
-    }
-
-    /// A contributor that was away when its round ended hears of it when it polls ([RES-1]).
-    fn remind(&mut self, index: u32, frame: &[u8]) {
-        let polls = matches!(wire::split(frame), Ok((wire::Poll::TYPE, ..)));
-        let notice = self.service.coordinator().filter(|_| polls).and_then(|machine| machine.notice(index));
-        if let Some(notice) = notice {
-            self.parties.send(index, &notice);
-        }
-    }
-
-    /// Evictions that were written to the database meanwhile.
-    async fn housekeep(&mut self) {
-        match self.store.evicted().await {
-            Ok(evicted) => self.evict(evicted),
-            Err(_) => crate::events::store_failed("evictions"),
-        }
-    }
-
-    fn evict(&mut self, evicted: BTreeSet<u32>) {
-        let known = self.shared.evicted();
-        if evicted == known {
-            return;
-        }
-        for index in evicted.difference(&known) {
-            crate::events::evicted(*index);
-        }
-        self.shared.evict(evicted.clone());
-        self.service.exclude(evicted.clone());
-        self.drawn = None;
-        self.changed();
-        if let Some(server) = &self.server {
-            server.revoke(evicted);
-        }
-    }
-
-    /// A clean end: the round under way is cancelled if it is still there, and written down as such.
-    async fn leave(&mut self) -> Result<(), NodeError> {
-        self.service.cancel(self.now()).or_else(tolerable)?;
-        self.perform().await?;
-        self.publish_now();
-        if let Some(server) = self.server.take() {
-            let counts = server.counts();
-            server.shutdown().await;
-            crate::events::stopped(&counts);
-        }
-        Ok(())
-    }
-
-    fn refused(&mut self, index: u32, kind: &FaultKind) {
-        let round = self.current.as_ref().map(|current| current.round);
-        let said = self.grumbled.entry(index).or_default();
-        *said = said.saturating_add(1);
-        // Nobody fills the log; the metric counts on.
-        if *said <= GRUMBLES {
-            crate::events::refused(index, round, kind);
-        }
-        self.count_refused(kind);
-    }
-
-    fn count_refused(&self, kind: &FaultKind) {
-        let name = kind.rule();
-        self.shared.count(|tally| *tally.refused.entry(name).or_default() += 1);
-    }
-}
-
-/// What ends the node: a ledger that cannot be written. All else ends a call or a round.
-fn tolerable(error: ServiceError) -> Result<(), NodeError> {
-    match error {
-        ServiceError::Ledger(error) => {
-            crate::events::ledger_failed(&error);
-            Err(ServiceError::Ledger(error).into())
-        }
-        ServiceError::Stopped => Err(ServiceError::Stopped.into()),
-        ServiceError::Spool(error) => {
-            crate::events::spool_failed(&error);
-            Ok(())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Milliseconds since 1970, for people and certificates; the machine never sees it.
-pub(crate) fn wall() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Commands that may wait for the node.
-const QUEUE: usize = 32;
-/// How often the database is asked for what others have written.
-const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// Refusals of one party that are logged between two rounds.
-const GRUMBLES: u32 = 10;
-/// Longest sleep.
-const IDLE: Duration = Duration::from_secs(60);

@@ -165,7 +165,7 @@ impl Plan {
     }
 
     fn ceremony(&self, facts: &Facts<'_>) -> Next {
-        if facts.enrolled < self.min_enrolled {
+        if facts.epoch.is_none() && facts.enrolled < self.min_enrolled {
             return Next::Wait(Why::Enrolment { have: facts.enrolled, need: self.min_enrolled }, None);
         }
         let need = u32::from(self.parties).min(facts.enrolled).max(1);
@@ -298,6 +298,8 @@ mod tests {
         assert!(matches!(plan.next(&grown), Next::Ceremony(_)));
         let alone = Facts { registered: 6, enrolled: 6, connected: &[1], ..facts(0, Some(&record), &jobs) };
         assert_eq!(plan.next(&alone), Next::Round(0), "the old epoch goes on until the next can be made");
+        let shrunk = Facts { enrolled: 3, rounds_left: false, ..facts(0, Some(&record), &jobs) };
+        assert!(matches!(plan.next(&shrunk), Next::Ceremony(_)), "evictions do not end a deployment");
         let lazy = Plan { renew_on_growth: false, ..plan };
         assert_eq!(lazy.next(&grown), Next::Round(0));
     }

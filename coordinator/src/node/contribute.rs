@@ -9,7 +9,8 @@ use quorate_protocol::error::FaultKind;
 use quorate_transport::Refusal;
 use tokio::sync::oneshot;
 
-use super::{NodeError, Task, tolerable};
+use super::NodeError;
+use super::task::{Task, tolerable};
 use crate::service::ServiceError;
 use crate::spool::Staged;
 use crate::store::Store;

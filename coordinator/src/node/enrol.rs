@@ -15,7 +15,8 @@ use quorate_keys::EnrolmentRequest;
 use quorate_transport::{Refusal, Welcome};
 use tokio::sync::oneshot;
 
-use super::{NodeError, Task, tolerable, wall};
+use super::NodeError;
+use super::task::{Task, tolerable, wall};
 use crate::store::{NewNode, Reservation, Store, StoreError};
 
 /// Who may enrol.

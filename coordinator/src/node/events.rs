@@ -10,8 +10,9 @@ use quorate_protocol::id::Time;
 use quorate_protocol::manifest::Mode;
 use quorate_protocol::transcript;
 
+use super::NodeError;
 use super::play::{Current, mode};
-use super::{NodeError, Task, wall};
+use super::task::{Task, wall};
 use crate::events;
 use crate::hub::OpenRound;
 use crate::models::{Export, Version};

@@ -8,7 +8,8 @@ use quorate_protocol::coordinator::{CeremonyConfig, CommitteeChoice, Coordinator
 use quorate_protocol::id::Time;
 use quorate_protocol::manifest::Mode;
 
-use super::{NodeError, Task, tolerable, wall};
+use super::NodeError;
+use super::task::{Task, tolerable, wall};
 use crate::job::Job;
 use crate::models::JobModel;
 use crate::schedule::{Candidate, Committee, Facts, Next, Plan};
@@ -68,9 +69,12 @@ impl<S: Store> Task<S> {
                 self.wakes.extend(until.map(Time));
                 let text = Some(why.to_string());
                 if self.why != text {
-                    if why.is_trouble() {
+                    // Counts change with every party that comes: the status tells them, the log the reason.
+                    let kind = std::mem::discriminant(&why);
+                    if why.is_trouble() && self.logged != Some(kind) {
                         crate::events::waiting(text.as_deref().unwrap_or_default());
                     }
+                    self.logged = Some(kind);
                     self.why = text;
                     self.changed();
                 }
