@@ -32,7 +32,7 @@ CREATE TABLE rounds (
     mode          TEXT    NOT NULL,
     started       INTEGER NOT NULL,
     ended         INTEGER,
-    outcome       TEXT    CHECK (outcome IN ('opened', 'aborted', 'lost')),
+    outcome       TEXT    CHECK (outcome IN ('opened', 'aborted')),
     reason        TEXT,
     invited       INTEGER NOT NULL,
     accepted      INTEGER NOT NULL DEFAULT 0,

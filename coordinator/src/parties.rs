@@ -1,7 +1,8 @@
 //! The parties that are connected, and the frames of the round for those that are not at this moment.
 //!
-//! A frame for a party whose connection is gone waits for its next one, until the round ends: whoever reconnects
-//! within a round loses nothing that was said meanwhile. What may wait is bounded over all parties.
+//! A frame for a party that is known to be away waits for its next connection, until the round ends. What was under way
+//! on a connection that died is lost, and with it perhaps that member's part in the round ([CMP-1] goes on without).
+//! What may wait is bounded over all parties.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

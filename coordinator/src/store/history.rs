@@ -106,11 +106,6 @@ impl Store for SqliteStore {
         if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
     }
 
-    async fn rounds_lost(&self, now: u64) -> Done<u64> {
-        let sql = "UPDATE rounds SET ended = ?, outcome = 'lost' WHERE ended IS NULL";
-        Ok(query::<Sqlite>(sql).bind(number(now)?).execute(&self.pool).await?.rows_affected())
-    }
-
     async fn rounds(&self, job: Option<&str>, before: Option<u64>, limit: u32) -> Done<Vec<RoundRow>> {
         let sql = "SELECT * FROM rounds WHERE (?1 IS NULL OR job = ?1) AND (?2 IS NULL OR number < ?2)
                    ORDER BY number DESC LIMIT ?3";

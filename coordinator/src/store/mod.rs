@@ -187,8 +187,6 @@ pub trait Store: Send + Sync + 'static {
     fn round_begun(&self, round: &RoundBegun) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// A round has ended. [`StoreError::Conflict`] if it never began or had ended.
     fn round_ended(&self, round: &RoundEnded) -> impl Future<Output = Result<(), StoreError>> + Send;
-    /// Ends all rounds that have no end: at a start, those a crash cut off. Gives how many.
-    fn rounds_lost(&self, now: u64) -> impl Future<Output = Result<u64, StoreError>> + Send;
     /// At most `limit` rounds, newest first, below the number `before`.
     fn rounds(
         &self,
@@ -198,7 +196,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<RoundRow>, StoreError>> + Send;
     /// One round.
     fn round(&self, number: u64) -> impl Future<Output = Result<Option<RoundRow>, StoreError>> + Send;
-    /// Rounds of a job by outcome: opened, aborted (those lost included).
+    /// Rounds of a job by outcome: opened, aborted.
     fn round_counts(&self, job: &str) -> impl Future<Output = Result<(u64, u64), StoreError>> + Send;
     /// Forgets ended rounds but the newest `keep`. Gives how many.
     fn rounds_trim(&self, keep: u32) -> impl Future<Output = Result<u64, StoreError>> + Send;

@@ -1,19 +1,17 @@
-//! What the database tells.
+//! What the database tells. How the admin API says it: `crate::rows`.
 
 use quorate_crypto::hash::Digest;
 use serde::{Serialize, Serializer};
 use sqlx_core::row::Row as _;
 use sqlx_sqlite::SqliteRow;
-use utoipa::ToSchema;
 
 use super::StoreError;
 
 /// An enrolment token, without its secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TokenRow {
     /// SHA-256 of the token, hexadecimal.
     #[serde(serialize_with = "hex")]
-    #[schema(value_type = String)]
     pub hash: Digest,
     /// For whom.
     pub site: String,
@@ -23,7 +21,6 @@ pub struct TokenRow {
     pub expires: u64,
     /// Hash of the key that came with it.
     #[serde(serialize_with = "maybe_hex")]
-    #[schema(value_type = Option<String>)]
     pub reserved_for: Option<Digest>,
     /// The party it has enrolled.
     pub party: Option<u32>,
@@ -34,13 +31,11 @@ pub struct TokenRow {
 }
 
 /// An enrolled party.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeRow {
     /// Registry index.
     pub index: u32,
-    /// SHA-256 of its key, hexadecimal.
-    #[serde(serialize_with = "hex")]
-    #[schema(value_type = String)]
+    /// SHA-256 of its key.
     pub key_hash: Digest,
     /// Site of its token.
     pub site: String,
@@ -53,15 +48,12 @@ pub struct NodeRow {
 }
 
 /// How a round ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// With a mean.
     Opened,
     /// Without one.
     Aborted,
-    /// The process ended first.
-    Lost,
 }
 
 impl Outcome {
@@ -69,7 +61,6 @@ impl Outcome {
         match self {
             Self::Opened => "opened",
             Self::Aborted => "aborted",
-            Self::Lost => "lost",
         }
     }
 }
@@ -111,7 +102,7 @@ pub struct RoundEnded {
 }
 
 /// A round.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoundRow {
     /// Number.
     pub number: u64,
@@ -133,24 +124,20 @@ pub struct RoundRow {
     pub accepted: u32,
     /// Contributions in the mean.
     pub included: u32,
-    /// Root of the opened set, hexadecimal.
-    #[serde(serialize_with = "maybe_hex")]
-    #[schema(value_type = Option<String>)]
+    /// Root of the opened set.
     pub root: Option<Digest>,
     /// Model version made of it.
     pub version: Option<u64>,
 }
 
 /// A version of a job's model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelRow {
     /// Job.
     pub job: String,
     /// Version; 0 is the initial model.
     pub version: u64,
-    /// `H(model; file)`, hexadecimal.
-    #[serde(serialize_with = "hex")]
-    #[schema(value_type = String)]
+    /// `H(model; file)`.
     pub hash: Digest,
     /// The round it was made of; 0 for the initial model.
     pub round: u64,
@@ -196,7 +183,6 @@ impl RoundRow {
             None => None,
             Some("opened") => Some(Outcome::Opened),
             Some("aborted") => Some(Outcome::Aborted),
-            Some("lost") => Some(Outcome::Lost),
             Some(_) => return Err(StoreError::Row),
         };
         Ok(Self {
