@@ -2,6 +2,7 @@
 //!
 //! | module | what it holds | rules |
 //! | --- | --- | --- |
+//! | [`class`] | what a key is for, how it is named | – |
 //! | [`deployment`] | deployment id; the digest every signature covers | [SIG-1] |
 //! | [`identity`] | a party's id and key | [ID-1] |
 //! | [`enrol`] | one-time tokens, proof of possession | [REG-2] |
@@ -22,6 +23,7 @@
 //! heads against each other, and anybody may [audit](registry::Registry::audit) the whole list. Nothing here can
 //! tell one human from another: that a token goes to one party is up to the operator.
 
+pub mod class;
 pub mod deployment;
 pub mod enrol;
 pub mod head;
@@ -29,6 +31,7 @@ pub mod identity;
 pub mod registry;
 pub mod token_text;
 
+pub use class::{Class, KeyId, KeyName, KeyRef, NameError, Purpose};
 pub use deployment::{DeploymentId, signed};
 pub use enrol::{EnrolError, EnrolmentRequest, EnrolmentToken, TokenBook, TokenError};
 pub use head::{Head, HeadError, HeadWatch, KnownHead, Observed, SignedHead, SplitView};
