@@ -35,6 +35,7 @@ mod service;
 mod spool;
 pub mod status;
 pub mod store;
+mod turns;
 
 pub use ledger::LedgerError;
 pub use service::{Action, Service, ServiceError};

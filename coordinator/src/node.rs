@@ -41,6 +41,7 @@ use crate::schedule::Plan;
 use crate::service::{Service, ServiceError};
 use crate::status::{Status, Tally};
 use crate::store::Store;
+use crate::turns::Turns;
 
 /// What a coordinator is put together from.
 pub struct Parts<S> {
@@ -145,6 +146,7 @@ impl Node {
             grace: parts.grace,
             shared: Arc::clone(&shared),
             parties: Parties::new(waiting),
+            turns: Turns::new(limits.places),
             plans: PlanCache::default(),
             begun: Instant::now(),
             wakes: BTreeSet::new(),

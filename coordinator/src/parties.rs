@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use quorate_transport::{FrameSender, Peer};
 
@@ -44,6 +45,13 @@ impl Parties {
         ours && self.live.remove(&peer.id.index).is_some()
     }
 
+    /// Asks a party to come back after this time: its place goes to another.
+    pub(crate) fn part(&mut self, index: u32, after: Duration) {
+        if let Some((_, sender)) = self.live.remove(&index) {
+            sender.part(after);
+        }
+    }
+
     /// Sends a frame to a party, now or at its next connection in this round.
     pub(crate) fn send(&mut self, index: u32, frame: &Arc<[u8]>) {
         let sent = self.live.get(&index).is_some_and(|(_, sender)| sender.send(Arc::clone(frame)).is_ok());
@@ -72,7 +80,7 @@ impl Parties {
     }
 
     /// Who is connected, increasing.
-    pub(crate) fn live(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn live(&self) -> impl Iterator<Item = u32> + Clone {
         self.live.keys().copied()
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, below};
 
 /// What happens on the network.
 pub(crate) enum Event {
@@ -154,17 +154,23 @@ impl Dialler {
                 TransportError::Lost(Some(Closed::Replaced)) => Some(Ending::Replaced),
                 _ => None,
             };
+            let later = match error {
+                TransportError::Later(after) => Some(after.min(LATEST)),
+                _ => None,
+            };
+            let crowded = matches!(error, TransportError::Crowded);
             let event = ending.map_or(Event::Down(error), Event::Over);
             if self.events.send(event).await.is_err() || ending.is_some() {
                 return;
             }
-            if settled {
+            if settled || later.is_some() {
                 backoff.reset();
-            } else {
+            } else if !crowded {
                 // A certificate that lets nobody in looks like a connection that is lost at once.
                 self.certificate = None;
             }
-            sleep(backoff.next()).await;
+            // Those that were told the same time do not come at one time.
+            sleep(later.map_or_else(|| backoff.next(), |after| after + below(after / 8))).await;
         }
     }
 
@@ -232,6 +238,8 @@ impl Dialler {
 
 /// Events that may wait.
 const QUEUE: usize = 64;
+/// Longest time away that a coordinator is granted.
+const LATEST: Duration = Duration::from_secs(600);
 /// A session that lived so long was let in.
 const SETTLED: Duration = Duration::from_secs(3);
 const RENEW_AGAIN: Duration = Duration::from_secs(30);

@@ -1,6 +1,7 @@
 //! What can go wrong between two ends, and the codes that travel. No error carries text of a peer.
 
 use std::io;
+use std::time::Duration;
 
 use quinn::{ConnectionError, VarInt};
 use thiserror::Error;
@@ -68,6 +69,8 @@ codes! {
         Full = 6, "too many connections";
         /// The coordinator is going down.
         Shutdown = 7, "shutdown";
+        /// Others take their turn; the reason says when to come back.
+        Later = 8, "others take their turn";
     }
 }
 
@@ -76,15 +79,33 @@ impl Closed {
         connection.close(VarInt::from_u32(self.code()), b"");
     }
 
-    /// Why the other side closed a connection, if it said so.
-    pub(crate) fn reason(connection: &quinn::Connection) -> Option<Self> {
-        match connection.close_reason() {
-            Some(ConnectionError::ApplicationClosed(close)) => {
-                u32::try_from(close.error_code.into_inner()).ok().and_then(Self::from_code)
-            }
-            _ => None,
-        }
+    /// Asks the other side to come back after a time.
+    pub(crate) fn part(connection: &quinn::Connection, after: Duration) {
+        let milliseconds = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
+        connection.close(VarInt::from_u32(Self::Later.code()), &milliseconds.to_le_bytes());
     }
+}
+
+/// How a connection ended.
+pub(crate) fn ended(connection: &quinn::Connection) -> TransportError {
+    match connection.close_reason() {
+        Some(error) => of(&error),
+        None => TransportError::Lost(None),
+    }
+}
+
+/// What an end of a connection says to a party.
+pub(crate) fn of(error: &ConnectionError) -> TransportError {
+    let ConnectionError::ApplicationClosed(close) = error else { return TransportError::Lost(None) };
+    let code = u32::try_from(close.error_code.into_inner()).ok().and_then(Closed::from_code);
+    if code == Some(Closed::Later) {
+        // Without a time: as if there were no code.
+        let time = close.reason.as_ref().try_into().map(u32::from_le_bytes);
+        return time.map_or(TransportError::Lost(None), |ms| {
+            TransportError::Later(Duration::from_millis(ms.into()))
+        });
+    }
+    TransportError::Lost(code)
 }
 
 /// Why an endpoint could not be opened, or an exchange failed.
@@ -105,6 +126,12 @@ pub enum TransportError {
     /// The connection ended, or was closed for this reason.
     #[error("the connection ended{}", .0.map(|reason| format!(": {reason}")).unwrap_or_default())]
     Lost(Option<Closed>),
+    /// There are more parties than places: the coordinator asks to come back after this time.
+    #[error("others take their turn: the coordinator asks to come back in {} s", .0.as_secs_f32())]
+    Later(Duration),
+    /// The coordinator had no room for a handshake.
+    #[error("the coordinator has no room at this moment")]
+    Crowded,
     /// The other side did not answer in time, or is slower than the least rate.
     #[error("the other side is too slow")]
     Slow,

@@ -8,6 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::PublicKey;
@@ -118,6 +119,11 @@ impl FrameSender {
             }
         }
         outcome
+    }
+
+    /// Closes the connection and asks the party to come back after this time.
+    pub fn part(&self, after: Duration) {
+        Closed::part(&self.connection, after);
     }
 
     /// Tells the party to poll: there is a round for it.

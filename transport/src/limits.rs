@@ -10,6 +10,10 @@ use quinn::{IdleTimeout, TransportConfig, VarInt};
 pub struct Limits {
     /// Most members connected at one time.
     pub connections: usize,
+    /// Members connected, beside those with a duty, beyond which the endpoint's owner lets them take turns ([`FrameSender::part`]).
+    ///
+    /// [`FrameSender::part`]: crate::FrameSender::part
+    pub places: usize,
     /// Most handshakes at one time.
     pub handshakes: usize,
     /// Most connections without a certificate at one time: enrolments. They never use up what members need.
@@ -46,6 +50,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 4_096,
+            places: 2_048,
             handshakes: 512,
             strangers: 128,
             retry_above: 64,

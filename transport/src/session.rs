@@ -17,7 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, RecvStream, SendStream};
+use quinn::{
+    ClientConfig, Connection, ConnectionError, Endpoint, EndpointConfig, RecvStream, SendStream,
+    TransportErrorCode,
+};
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::SigningKey;
 use quorate_keys::{EnrolmentRequest, EnrolmentToken, PartyId};
@@ -30,7 +33,7 @@ use tokio::time::{Instant, timeout};
 use crate::authority::{Credentials, Pin, SERVER_NAME, new_key};
 use crate::binding::Binding;
 use crate::enrol::{self, ANSWER, Answer, CertificateRequest, Enrolled, Request};
-use crate::error::{Closed, TransportError};
+use crate::error::{Closed, TransportError, ended};
 use crate::framing::{self, From};
 use crate::limits::Limits;
 use crate::member::{CONTROL, RENEWAL};
@@ -132,8 +135,7 @@ impl Connector {
     /// at the first use.
     pub async fn connect(&self, certificate: &Certificate) -> Result<Session, TransportError> {
         let connection = self.dial(Some(&certificate.credentials)).await?;
-        let (mut send, recv) =
-            connection.open_bi().await.map_err(|_| TransportError::Lost(Closed::reason(&connection)))?;
+        let (mut send, recv) = connection.open_bi().await.map_err(|_| ended(&connection))?;
         write(&mut send, &[CONTROL], &self.limits).await.map_err(|broken| lost(&connection, broken))?;
         let (queue, frames) = mpsc::channel(QUEUE);
         let reader = tokio::spawn(read(recv, queue, Arc::clone(&self.limits)));
@@ -148,6 +150,9 @@ impl Connector {
             .connect_with(config, self.address, SERVER_NAME)
             .map_err(|_| TransportError::Unreachable)?;
         match timeout(self.limits.handshake, connecting).await {
+            Ok(Err(ConnectionError::ConnectionClosed(close))) if close.error_code == REFUSED => {
+                Err(TransportError::Crowded)
+            }
             Ok(connection) => connection.map_err(|_| TransportError::Unreachable),
             Err(_) => Err(TransportError::Unreachable),
         }
@@ -286,11 +291,13 @@ fn config(crypto: QuicClientConfig, limits: &Limits) -> ClientConfig {
 /// What became of a connection.
 pub(crate) fn lost(connection: &Connection, broken: Broken) -> TransportError {
     match broken {
-        Broken::Lost => TransportError::Lost(Closed::reason(connection)),
+        Broken::Lost => ended(connection),
         Broken::Slow => TransportError::Slow,
         Broken::Protocol => TransportError::Protocol,
     }
 }
 
+/// A handshake was not taken up (RFC 9000, section 20.1).
+const REFUSED: TransportErrorCode = TransportErrorCode::CONNECTION_REFUSED;
 /// Frames read ahead of the participant.
 const QUEUE: usize = 8;

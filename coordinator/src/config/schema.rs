@@ -63,6 +63,8 @@ mirror! {
         address: String,
         /// Most members connected.
         connections: u64,
+        /// Members connected beyond which parties take turns.
+        places: u64,
         /// Most handshakes at one time.
         handshakes: u64,
         /// Most connections without a certificate.

@@ -73,6 +73,7 @@ fn listen(section: &Section<'_>) -> (SocketAddr, Limits) {
         *into = section.whole(key, least..=1_000_000).map_or(*into, |n| n as usize);
     };
     count("connections", 1, &mut limits.connections);
+    count("places", 1, &mut limits.places);
     count("handshakes", 1, &mut limits.handshakes);
     count("strangers", 1, &mut limits.strangers);
     count("retry_above", 0, &mut limits.retry_above);

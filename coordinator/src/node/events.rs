@@ -29,10 +29,12 @@ impl<S: Store> Task<S> {
                     let (vector_bytes, cohort) = (self.vector_bytes, cohort.iter().copied().collect());
                     self.shared.open(Some(OpenRound { round, vector_bytes, cohort: Arc::new(cohort) }));
                 }
+                self.turns.round(cohort.iter().copied().collect(), panel.iter().copied().collect());
                 self.invite(cohort.into_iter().chain(panel).collect());
             }
             CoordinatorEvent::Called { epoch, parties } => {
                 events::ceremony_begun(epoch, parties.len());
+                self.turns.rest(parties.iter().copied().collect());
                 self.invite(parties.into_iter().collect());
             }
             CoordinatorEvent::EpochReady { epoch } => {
@@ -53,7 +55,8 @@ impl<S: Store> Task<S> {
                 self.uninvite();
             }
             CoordinatorEvent::Convened { round } => self.stage(round, Stage::Contribute),
-            CoordinatorEvent::Accepted { .. } => {
+            CoordinatorEvent::Accepted { sender } => {
+                self.turns.contributed(self.now(), sender);
                 if let Some(current) = &mut self.current {
                     current.accepted += 1;
                 }
@@ -87,6 +90,7 @@ impl<S: Store> Task<S> {
 
     fn uninvite(&mut self) {
         self.invited.clear();
+        self.turns.rest(BTreeSet::new());
         self.parties.forget();
     }
 

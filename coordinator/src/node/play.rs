@@ -87,14 +87,18 @@ impl<S: Store> Task<S> {
         let Some(coordinator) = self.service.coordinator() else {
             return Next::Wait(crate::schedule::Why::Done, None);
         };
-        let now = self.now().0;
+        let at = self.now();
         let forecast = self.drawn.get_or_insert_with(|| {
             let draw = |entry: &Entry| coordinator.next_draw(entry.job.round.mode, entry.job.round.invite);
-            Forecast(self.jobs.iter().map(draw).collect())
+            let drawn: Vec<_> = self.jobs.iter().map(draw).collect();
+            // Who will serve is let in before the round begins.
+            self.turns.rest(drawn.iter().flatten().flat_map(|drawn| &drawn.panel).copied().collect());
+            Forecast(drawn)
         });
         let evicted = self.shared.evicted();
         let registered = coordinator.registry().len() as u32;
         let here = |index: &u32| self.parties.is_live(*index) && !evicted.contains(index);
+        let comes = |index: &u32| here(index) || self.turns.is_near(at, *index) && !evicted.contains(index);
         let mut connected: Vec<u32> = self.parties.live().filter(|index| !evicted.contains(index)).collect();
         connected.sort_by_key(|index| (self.silent.contains(index), *index));
         let candidates: Vec<Candidate> = self
@@ -102,9 +106,9 @@ impl<S: Store> Task<S> {
             .iter()
             .zip(&forecast.0)
             .map(|(entry, drawn)| {
-                let count = |list: &[u32]| list.iter().filter(|index| here(index)).count() as u32;
-                let (cohort, panel) =
-                    drawn.as_ref().map_or((0, 0), |drawn| (count(&drawn.cohort), count(&drawn.panel)));
+                let cohort = |drawn: &Drawn| drawn.cohort.iter().filter(|index| comes(index)).count() as u32;
+                let panel = |drawn: &Drawn| drawn.panel.iter().filter(|index| here(index)).count() as u32;
+                let (cohort, panel) = drawn.as_ref().map_or((0, 0), |drawn| (cohort(drawn), panel(drawn)));
                 let wanted = entry.job.wanted.max(entry.job.round.cohort.n_min);
                 let members = u32::from(entry.job.round.committee.m);
                 let open = !entry.job.is_done(entry.opened);
@@ -112,7 +116,7 @@ impl<S: Store> Task<S> {
             })
             .collect();
         self.plan.next(&Facts {
-            now,
+            now: at.0,
             registered,
             enrolled: registered.saturating_sub(evicted.len() as u32),
             connected: &connected,

@@ -22,6 +22,7 @@ use crate::parties::Parties;
 use crate::schedule::{Plan, Why};
 use crate::service::{Action, Service, ServiceError};
 use crate::store::Store;
+use crate::turns::Turns;
 
 /// The task that owns the machine.
 pub(super) struct Task<S> {
@@ -37,6 +38,7 @@ pub(super) struct Task<S> {
     pub(super) grace: Duration,
     pub(super) shared: Arc<Shared>,
     pub(super) parties: Parties,
+    pub(super) turns: Turns,
     pub(super) plans: PlanCache,
     pub(super) begun: Instant,
     pub(super) wakes: BTreeSet<Time>,
@@ -160,6 +162,7 @@ impl<S: Store> Task<S> {
                 crate::events::connected(peer.id.index);
                 self.parties.connected(peer, sender);
                 self.changed();
+                self.take_turns(peer.id.index);
                 if self.invited.contains(&peer.id.index) {
                     self.parties.nudge(peer.id.index);
                 }
@@ -178,6 +181,15 @@ impl<S: Store> Task<S> {
             Command::Enrol(request, answer) => self.enrolments.push(enrol::Enrolment { request, answer }),
         }
         Ok(())
+    }
+
+    /// There may be one connection too many now.
+    fn take_turns(&mut self, newcomer: u32) {
+        let parted = self.turns.connected(self.now(), newcomer, self.parties.live());
+        if let Some((index, after)) = parted {
+            self.parties.part(index, after);
+            self.shared.count(|tally| tally.parted += 1);
+        }
     }
 
     pub(super) async fn frame(&mut self, peer: Peer, frame: &[u8]) -> Result<(), NodeError> {

@@ -13,4 +13,5 @@ mod rogue;
 mod rounds;
 mod silent;
 mod strangers;
+mod turns;
 mod world;

@@ -31,6 +31,9 @@ pub struct QuicArgs {
     /// QUIC: length of each stage of a round, as 30s, 2m; rounds with drop-outs wait for it [default: by size]
     #[arg(long, value_name = "TIME", value_parser = patience)]
     pub patience: Option<Duration>,
+    /// QUIC: participants connected at one time, besides committees; more take turns [default: 2048]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub places: Option<u32>,
     /// QUIC: unfinished uploads that the coordinator holds in memory, MiB [default: 256]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub staging_mib: Option<u32>,
@@ -43,6 +46,7 @@ impl QuicArgs {
             ("--devices", self.devices.is_some()),
             ("--keep-devices", self.keep_devices),
             ("--patience", self.patience.is_some()),
+            ("--places", self.places.is_some()),
             ("--staging-mib", self.staging_mib.is_some()),
         ];
         let quic = self.transport == TransportName::Quic;

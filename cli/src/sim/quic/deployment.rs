@@ -54,7 +54,7 @@ impl Deployment {
         };
         wait(init(&folder, &options)).map_err(Failure::failed)?;
         let stages = Stages::of(config, quic.patience);
-        let text = text(config, task, &stages, quic.staging_mib);
+        let text = text(config, task, &stages, quic);
         let file = folder.join("coordinator.toml");
         write_atomic(&file, text.as_bytes())
             .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
@@ -99,7 +99,7 @@ impl Stages {
 }
 
 /// `coordinator.toml`.
-fn text(config: &SimConfig, task: &dyn Task, stages: &Stages, staging: Option<u32>) -> String {
+fn text(config: &SimConfig, task: &dyn Task, stages: &Stages, quic: &QuicArgs) -> String {
     let SimConfig { participants, per_round, rounds, dim, bits, committee, .. } = config;
     let mut text = format!(
         "# Written by quorate sim run --transport quic.\n[deployment]\nname = \"simulation\"\ngrace = \"1s\"\n\n\
@@ -108,8 +108,12 @@ fn text(config: &SimConfig, task: &dyn Task, stages: &Stages, staging: Option<u3
         participants + 64,
         idle = IDLE.as_secs(),
     );
-    if let Some(staging) = staging {
+    if let Some(staging) = quic.staging_mib {
         let _ = writeln!(text, "staging_mib = {staging}");
+    }
+    if let Some(places) = quic.places {
+        let _ =
+            writeln!(text, "places = {places}\nhandshakes = {}", places.div_ceil(4).max(FEWEST_HANDSHAKES));
     }
     let _ = write!(
         text,
@@ -159,6 +163,8 @@ fn text(config: &SimConfig, task: &dyn Task, stages: &Stages, staging: Option<u3
 pub const IDLE: Duration = Duration::from_secs(120);
 /// Parties of a ceremony, as in virtual time.
 const CEREMONY: u32 = 3;
+/// Handshakes at one time, where few places make them few.
+const FEWEST_HANDSHAKES: u32 = 16;
 /// For the configuration that is replaced at once.
 const PLACEHOLDER: u32 = 8;
 const DAY: u64 = 86_400_000;
