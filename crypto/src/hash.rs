@@ -4,6 +4,7 @@
 //! hashed with BLAKE3-256, because SHA-256 would dominate the cost of a contribution.
 
 use std::fmt;
+use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -28,6 +29,13 @@ impl Digest {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// The digest of 64 lower-case hexadecimal characters.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        from_hex(text, &mut bytes).map(|()| Self(bytes))
     }
 
     /// Lower-case hexadecimal, 64 characters.
@@ -103,6 +111,41 @@ pub(crate) fn sha256_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Digest {
     Digest(hasher.finalize().into())
 }
 
+/// Plain SHA-256 of everything `from` yields.
+///
+/// # Errors
+/// Those of the reader.
+pub fn sha256_of_reader(from: &mut dyn Read) -> io::Result<Digest> {
+    let mut hasher = Sha256::new();
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        match from.read(&mut chunk) {
+            Ok(0) => return Ok(Digest(hasher.finalize().into())),
+            Ok(read) => hasher.update(chunk.get(..read).ok_or(io::ErrorKind::InvalidData)?),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Decodes exactly `into.len()` bytes of lower-case hexadecimal.
+#[must_use]
+pub fn from_hex(text: &str, into: &mut [u8]) -> Option<()> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != into.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, [high, low]) in into.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(())
+}
+
 /// BLAKE3-256 of a masked vector ([HASH-3]).
 #[must_use]
 pub fn vector_digest(bytes: &[u8]) -> Digest {
@@ -119,6 +162,15 @@ mod tests {
     fn vectors_are_hashed_with_blake3() {
         let empty = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
         assert_eq!(vector_digest(b"").to_hex(), empty);
+    }
+
+    #[test]
+    fn hexadecimal_has_one_spelling() {
+        let digest = sha256(&[b"x"]);
+        assert_eq!(Digest::from_hex(&digest.to_hex()), Some(digest));
+        assert_eq!(Digest::from_hex(&digest.to_hex().to_uppercase()), None);
+        assert_eq!(Digest::from_hex(&digest.to_hex()[..63]), None);
+        assert_eq!(sha256_of_reader(&mut &b"x"[..]).unwrap(), digest);
     }
 
     // [HASH-1]

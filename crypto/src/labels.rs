@@ -114,6 +114,8 @@ labels! {
     STORED_DEVICE = "stored-device";
     /// Key and tokens of stateless resets.
     STATELESS_RESET = "stateless-reset";
+    /// Signature of a root key over a trust root.
+    TRUST_ROOT_SIGN = "trust-root-sign";
     /// Randomness of the simulator; no real secret is ever derived under it.
     SIMULATION = "simulation";
 }

@@ -179,6 +179,12 @@ impl MerkleLog {
         self.levels.first()?.get(index).copied()
     }
 
+    /// Root over the leaves `index·2^height … (index+1)·2^height − 1`, if all are there.
+    #[must_use]
+    pub fn node(&self, height: u32, index: usize) -> Option<Digest> {
+        self.levels.get(height as usize)?.get(index).copied()
+    }
+
     /// Root over all leaves.
     #[must_use]
     pub fn root(&self) -> Digest {
@@ -246,7 +252,7 @@ impl MerkleLog {
     fn range(&self, start: usize, len: usize) -> Option<Digest> {
         if len.is_power_of_two() {
             let height = len.trailing_zeros();
-            return self.levels.get(height as usize)?.get(start >> height).copied();
+            return self.node(height, start >> height);
         }
         let k = split(len);
         Some(node_hash(&self.range(start, k)?, &self.range(start + k, len - k)?))

@@ -40,6 +40,9 @@ use crate::hash::{Digest, sha256};
 /// Signatures looked at together when a batch has failed; one bad one costs this many single verifications.
 const CHUNK: usize = 32;
 
+/// Length of what all other signatures cover, and no note has.
+const NO_NOTE: usize = 32;
+
 /// Why a key or a signature does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SignatureError {
@@ -103,6 +106,20 @@ impl SigningKey {
     pub fn sign(&self, message: &Digest) -> Signature {
         Signature(self.key.sign(message.as_bytes()).to_bytes())
     }
+
+    /// Signs the text of a C2SP signed note, whose first line says what it is.
+    ///
+    /// Never 32 bytes, so it is never the digest that another signature covers.
+    ///
+    /// # Errors
+    /// If it is 32 bytes.
+    pub fn sign_note(&self, text: &[u8]) -> Result<Signature, SignatureError> {
+        if text.len() == NO_NOTE {
+            Err(SignatureError::Length)
+        } else {
+            Ok(Signature(self.key.sign(text).to_bytes()))
+        }
+    }
 }
 
 impl fmt::Debug for SigningKey {
@@ -151,6 +168,14 @@ impl PublicKey {
     /// What is wrong with it.
     pub fn verify(&self, message: &Digest, signature: &Signature) -> Result<(), SignatureError> {
         self.verify_bytes(message.as_bytes(), signature)
+    }
+
+    /// Verifies a signature over the text of a C2SP signed note.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn verify_note(&self, text: &[u8], signature: &Signature) -> Result<(), SignatureError> {
+        if text.len() == NO_NOTE { Err(SignatureError::Length) } else { self.verify_bytes(text, signature) }
     }
 
     /// As [`verify`](Self::verify), over any message; for the Wycheproof vectors.

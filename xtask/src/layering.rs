@@ -60,6 +60,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "hmac",
             "hpke",
             "ml-kem",
+            "p256",
             "pulp",
             "sha2",
             "tfhe-ntt",

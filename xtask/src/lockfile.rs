@@ -29,6 +29,7 @@ const ONE_VERSION: &[&str] = &[
     "hkdf",
     "hpke",
     "ml-kem",
+    "p256",
     "quinn-proto",
     "ring",
     "rustls",
