@@ -2,6 +2,7 @@
 //!
 //! | module | what it holds | rules |
 //! | --- | --- | --- |
+//! | [`audit`] | the audit log | KL-23 to KL-25 |
 //! | [`class`] | what a key is for, how it is named | – |
 //! | [`deployment`] | deployment id; the digest every signature covers | [SIG-1] |
 //! | [`identity`] | a party's id and key | [ID-1] |
@@ -23,6 +24,7 @@
 //! heads against each other, and anybody may [audit](registry::Registry::audit) the whole list. Nothing here can
 //! tell one human from another: that a token goes to one party is up to the operator.
 
+pub mod audit;
 pub mod class;
 pub mod deployment;
 pub mod enrol;
