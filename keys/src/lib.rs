@@ -8,6 +8,7 @@
 //! | [`identity`] | a party's id and key | [ID-1] |
 //! | [`enrol`] | one-time tokens, proof of possession | [REG-2] |
 //! | [`token_text()`] | a token as text | [REG-2] |
+//! | [`model_signature`] | signed models | KL-21 |
 //! | [`registry`] | the append-only log of keys, its audit | [REG-1] |
 //! | [`head`] | signed heads and the watch for split views | [REG-3] |
 //!
@@ -30,6 +31,7 @@ pub mod deployment;
 pub mod enrol;
 pub mod head;
 pub mod identity;
+pub mod model_signature;
 pub mod registry;
 pub mod token_text;
 
