@@ -11,6 +11,7 @@
 //! | [`model_signature`] | signed models | KL-21 |
 //! | [`registry`] | the append-only log of keys, its audit | [REG-1] |
 //! | [`head`] | signed heads and the watch for split views | [REG-3] |
+//! | [`root`] | the trust root and its steps | KL-13 to KL-15 |
 //!
 //! ```text
 //! operator ── token ──▶ party            Registry            HeadWatch (every party)
@@ -33,6 +34,7 @@ pub mod head;
 pub mod identity;
 pub mod model_signature;
 pub mod registry;
+pub mod root;
 pub mod token_text;
 
 pub use class::{Class, KeyId, KeyName, KeyRef, NameError, Purpose};
