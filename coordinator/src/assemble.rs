@@ -1,10 +1,12 @@
 //! From a checked configuration to everything a node is put together from.
 
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use quorate_protocol::epoch::MAX_PARTIES;
 use thiserror::Error;
 
+use crate::audit::{Audit, AuditError};
 use crate::config::{CommitteePlan, Config};
 use crate::models::{Exporter, ModelError, ModelStore};
 use crate::node::Parts;
@@ -19,6 +21,9 @@ pub enum AssembleError {
     /// Ledger or spool.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// Database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -44,6 +49,8 @@ pub enum AssembleError {
 /// [`AssembleError`].
 pub async fn assemble(config: &Config, secrets: Secrets) -> Result<Parts<SqliteStore>, AssembleError> {
     let Secrets { identity, authority, .. } = secrets;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let audit = Audit::open(&config.audit(), authority.deployment(), now)?;
     let service = Service::open(identity, &config.ledger())?;
     // Made by init only: a new one would have forgotten who is evicted.
     if !config.database().exists() {
@@ -72,6 +79,7 @@ pub async fn assemble(config: &Config, secrets: Secrets) -> Result<Parts<SqliteS
         retention: config.retention,
         plan: plan(config),
         authority,
+        audit: Some(audit),
         limits: config.limits.clone(),
         allow_list: config.enrolment.allow_list,
         most_enrolled: config.enrolment.max,

@@ -176,6 +176,11 @@ pub fn store_failed(kind: &'static str) {
     error!(event = "store_failed", kind, "the database does not answer");
 }
 
+/// The audit log takes nothing: nobody is enrolled and no round begins.
+pub fn audit_closed() {
+    error!(event = "audit_closed", "the audit log takes nothing");
+}
+
 /// The process was asked to end; the round under way is aborted.
 pub fn stopping(round: Option<u64>) {
     info!(event = "stopping", round, "shutting down");

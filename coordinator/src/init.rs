@@ -225,7 +225,7 @@ fn clear(staging: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn make_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -234,7 +234,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
 }
 
 /// A new file for its owner's eyes.
-fn private(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn private(path: &Path, text: &str) -> io::Result<()> {
     private_bytes(path, &[text.as_bytes(), b"\n"].concat())
 }
 
@@ -249,7 +249,7 @@ fn private_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn sync(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 

@@ -14,6 +14,7 @@
 
 pub mod admin;
 pub mod assemble;
+pub mod audit;
 pub mod config;
 pub mod events;
 mod fault;

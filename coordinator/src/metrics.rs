@@ -120,6 +120,7 @@ fn stages(text: &mut Text, tally: &Tally) {
 
 fn parties(text: &mut Text, tally: &Tally) {
     text.counter("quorate_contributions_accepted_total", "Contributions taken.", tally.accepted);
+    text.counter("quorate_audit_refused_total", "Times the audit log took nothing.", tally.audit_refused);
     text.counter("quorate_parted_total", "Connections closed so that others take their turn.", tally.parted);
     text.counter("quorate_vector_bytes_total", "Bytes of vectors taken.", tally.vector_bytes);
     text.family(

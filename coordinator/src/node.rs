@@ -32,6 +32,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::task::{QUEUE, Task};
+use crate::audit::Audit;
 use crate::config::Retention;
 use crate::hub::{Hub, Shared};
 use crate::job::Job;
@@ -63,6 +64,8 @@ pub struct Parts<S> {
     pub plan: Plan,
     /// Certificates.
     pub authority: Authority,
+    /// What it did with keys; without it nothing is recorded.
+    pub audit: Option<Audit>,
     /// Limits of the endpoint.
     pub limits: Limits,
     /// Whether only keys of the allow-list may enrol.
@@ -147,6 +150,7 @@ impl Node {
             shared: Arc::clone(&shared),
             parties: Parties::new(waiting),
             turns: Turns::new(limits.places),
+            audit: parts.audit,
             plans: PlanCache::default(),
             begun: Instant::now(),
             wakes: BTreeSet::new(),

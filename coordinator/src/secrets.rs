@@ -124,7 +124,7 @@ fn hex(
     from_hex(&text).ok_or(SecretError::Form { key })
 }
 
-fn from_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn from_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() / 2));
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     for [high, low] in pairs {

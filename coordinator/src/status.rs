@@ -120,6 +120,8 @@ pub struct Tally {
     pub accepted: u64,
     /// Frames and contributions refused, by the rule they broke (`FaultKind::rule`).
     pub refused: BTreeMap<&'static str, u64>,
+    /// Times the audit log took nothing.
+    pub audit_refused: u64,
     /// Parties asked to come back later.
     pub parted: u64,
     /// Parties enrolled.

@@ -22,6 +22,7 @@ use quorate_protocol::epoch::EpochRecord;
 use quorate_protocol::policy::Policy;
 use quorate_transport::Limits;
 
+use crate::audit::AuditPlaces;
 use crate::job::Job;
 
 mod findings;
@@ -308,6 +309,12 @@ impl Config {
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.folder.join("quorate.db")
+    }
+
+    /// The audit log.
+    #[must_use]
+    pub fn audit(&self) -> AuditPlaces {
+        AuditPlaces { folder: self.folder.join("audit"), keys: self.folder.join("audit-keys") }
     }
 
     /// Folder of the models.

@@ -1,8 +1,8 @@
 //! Enrolment: a token for a place in the registry ([REG-2]).
 //!
 //! ```text
-//! reserve the token for this key ─▶ append the key, durably ─▶ note the index ─▶ Welcome
-//!       database                        ledger                    database
+//! reserve the token for this key ─▶ record ─▶ append the key, durably ─▶ note the index ─▶ Welcome
+//!       database                   audit log       ledger                    database
 //! ```
 //!
 //! A crash after any step leaves a request that, repeated with the same key and token, gets the one answer. The ledger
@@ -12,11 +12,13 @@ use std::collections::BTreeSet;
 
 use quorate_crypto::hash::Digest;
 use quorate_keys::EnrolmentRequest;
+use quorate_keys::audit::{Fact, Value, What};
 use quorate_transport::{Refusal, Welcome};
 use tokio::sync::oneshot;
 
 use super::NodeError;
 use super::task::{Task, tolerable, wall};
+use crate::audit::{self, Particulars};
 use crate::store::{NewNode, Reservation, Store, StoreError};
 
 /// Who may enrol.
@@ -36,8 +38,25 @@ pub(super) struct Enrolment {
 impl<S: Store> Task<S> {
     /// Answers all requests that wait.
     pub(super) async fn enrol_all(&mut self) -> Result<(), NodeError> {
+        let mut requests = Vec::new();
         for Enrolment { request, answer } in std::mem::take(&mut self.enrolments) {
-            let outcome = self.enrol(&request).await?;
+            let entitled = self.entitled(&request).await.unwrap_or_else(|_| {
+                crate::events::store_failed("enrolment");
+                Err(Refusal::Failed)
+            });
+            if entitled == Ok(true) {
+                let facts = Particulars::from([(Fact::PublicKey, Value::Key(request.key.clone()))]);
+                self.note(What::PartyEnrolled, audit::identity(), "a token entitles it", facts);
+            }
+            requests.push((request, answer, entitled));
+        }
+        let recorded = requests.is_empty() || self.recorded();
+        for (request, answer, entitled) in requests {
+            let outcome = match entitled {
+                Ok(true) if !recorded => Err(Refusal::Failed),
+                Ok(_) => self.enter(&request).await?.and_then(|index| self.welcome(index)),
+                Err(refusal) => Err(refusal),
+            };
             if let Err(refusal) = outcome {
                 crate::events::enrolment_refused(refusal);
                 self.shared.count(|tally| tally.enrolments_refused += 1);
@@ -48,20 +67,8 @@ impl<S: Store> Task<S> {
         Ok(())
     }
 
-    async fn enrol(&mut self, request: &EnrolmentRequest) -> Result<Result<Welcome, Refusal>, NodeError> {
-        let outcome = match self.entitled(request).await {
-            Ok(Ok(())) => self.enter(request).await?,
-            Ok(Err(refusal)) => Err(refusal),
-            Err(_) => {
-                crate::events::store_failed("enrolment");
-                Err(Refusal::Failed)
-            }
-        };
-        Ok(outcome.and_then(|index| self.welcome(index)))
-    }
-
-    /// Whether the request may enrol its key; from then on the token is this key's.
-    async fn entitled(&self, request: &EnrolmentRequest) -> Result<Result<(), Refusal>, StoreError> {
+    /// Whether the request may enrol its key, and whether that would be new; from then on the token is this key's.
+    async fn entitled(&self, request: &EnrolmentRequest) -> Result<Result<bool, Refusal>, StoreError> {
         let Some(coordinator) = self.service.coordinator() else { return Ok(Err(Refusal::Failed)) };
         let registry = coordinator.registry();
         if request.verify_possession(registry.deployment()).is_err() {
@@ -77,7 +84,7 @@ impl<S: Store> Task<S> {
             return Ok(Err(Refusal::Token));
         }
         Ok(match self.store.token_reserve(token, key, wall()).await? {
-            Reservation::New | Reservation::Again(_) => Ok(()),
+            Reservation::New | Reservation::Again(_) => Ok(known.is_none()),
             Reservation::Refused(_) => Err(Refusal::Token),
         })
     }
@@ -99,7 +106,7 @@ impl<S: Store> Task<S> {
         if let Some(coordinator) = self.service.coordinator() {
             self.shared.grow(coordinator.registry().keys());
         }
-        if self.note(key, (request.token.hash(), id.index)).await.is_err() {
+        if self.note_row(key, (request.token.hash(), id.index)).await.is_err() {
             crate::events::store_failed("enrolment");
         }
         if known.is_none() {
@@ -112,7 +119,7 @@ impl<S: Store> Task<S> {
     }
 
     /// Rows of an enrolment; a crash before them leaves them to the party's next try.
-    async fn note(&self, key_hash: Digest, (token, index): (Digest, u32)) -> Result<(), StoreError> {
+    async fn note_row(&self, key_hash: Digest, (token, index): (Digest, u32)) -> Result<(), StoreError> {
         let site = self.store.token_of(key_hash).await?.map(|row| row.site).unwrap_or_default();
         self.store.node_enrolled(&NewNode { index, key_hash, site, enrolled: wall() }).await?;
         self.store.token_used(token, index, wall()).await

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quorate_keys::audit::{Fact, Value, What};
 use quorate_protocol::coordinator::{CoordinatorEvent, Opened};
 use quorate_protocol::error::Abort;
 use quorate_protocol::id::Time;
@@ -13,6 +14,7 @@ use quorate_protocol::transcript;
 use super::NodeError;
 use super::play::{Current, mode};
 use super::task::{Task, wall};
+use crate::audit::{self, Particulars};
 use crate::events;
 use crate::hub::OpenRound;
 use crate::models::{Export, Version};
@@ -145,6 +147,7 @@ impl<S: Store> Task<S> {
         let done = entry.job.is_done(entry.opened).then_some(entry.opened);
         let number = version.as_ref().map(|version| version.version);
         events::round_opened(opened.round, &name, included, number.unwrap_or(0), Duration::from_millis(took));
+        self.ended(opened.round, u64::from(included), "opened");
         if let Some(rounds) = done {
             events::job_done(&name, rounds);
         }
@@ -211,7 +214,17 @@ impl<S: Store> Task<S> {
             accepted = current.accepted;
             events::round_aborted(round, &entry.job.name, &reason, Duration::from_millis(took));
         }
+        self.ended(round, 0, &reason.to_string());
         self.row(aborted_row(round, accepted, reason.to_string())).await;
+    }
+
+    /// What protected a round protects nothing any more.
+    fn ended(&mut self, round: u64, included: u64, how: &str) {
+        let facts =
+            Particulars::from([(Fact::Round, Value::Number(round)), (Fact::Count, Value::Number(included))]);
+        self.note(What::KeyDestroyed, audit::round_keys(round), how, facts);
+        // The round has ended whatever the log says; no other begins before it is recorded.
+        let _ = self.recorded();
     }
 
     /// Milliseconds it took.

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use quorate_keys::audit::{Fact, Value, What};
 use quorate_protocol::coordinator::{CeremonyConfig, CommitteeChoice, Coordinator, Drawn};
 use quorate_protocol::id::Time;
 use quorate_protocol::manifest::Mode;
 
 use super::NodeError;
 use super::task::{Task, tolerable, wall};
+use crate::audit::{self, Particulars};
 use crate::job::Job;
 use crate::models::JobModel;
 use crate::schedule::{Candidate, Committee, Facts, Next, Plan};
@@ -59,6 +61,12 @@ impl<S: Store> Task<S> {
         let at_work = |coordinator: &Coordinator| coordinator.is_busy() || coordinator.holds_ceremony();
         let busy = self.service.coordinator().is_none_or(at_work);
         if busy || self.current.is_some() {
+            return Ok(false);
+        }
+        if !self.recorded() {
+            self.why = Some("the audit log takes nothing: see its folder and disk".to_owned());
+            self.wakes.insert(self.now().plus(RETRY));
+            self.changed();
             return Ok(false);
         }
         let next = self.next();
@@ -159,7 +167,21 @@ impl<S: Store> Task<S> {
         self.serve();
         let now = self.now();
         match self.service.start_round(now, &config, &self.plans) {
-            Ok(round) => Ok(self.began(at, round, now)),
+            Ok(round) => {
+                self.began(at, round, now);
+                let facts = Particulars::from([
+                    (Fact::Round, Value::Number(round)),
+                    (Fact::Object, audit::said(&self.jobs[at].job.name)),
+                    (Fact::Policy, Value::Digest(config.policy)),
+                    (Fact::Model, Value::Digest(config.model)),
+                ]);
+                self.note(What::KeyGenerated, audit::round_keys(round), "a round begins", facts);
+                // Nothing of the round has left yet.
+                if !self.recorded() {
+                    self.service.cancel(now).or_else(tolerable)?;
+                }
+                Ok(true)
+            }
             Err(error) => {
                 let why = error.to_string();
                 let entry = &mut self.jobs[at];
@@ -176,7 +198,7 @@ impl<S: Store> Task<S> {
         }
     }
 
-    fn began(&mut self, at: usize, round: u64, now: Time) -> bool {
+    fn began(&mut self, at: usize, round: u64, now: Time) {
         let plan = self.service.coordinator().and_then(|coordinator| coordinator.plan());
         let vector_bytes = plan.map_or(0, |plan| plan.vector_bytes() as u64);
         let entry = &mut self.jobs[at];
@@ -200,7 +222,6 @@ impl<S: Store> Task<S> {
         self.vector_bytes = vector_bytes;
         self.shared.count(|tally| tally.begun += 1);
         self.changed();
-        true
     }
 
     /// Gives out the models of all jobs: the newest of each.

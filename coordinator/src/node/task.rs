@@ -5,6 +5,8 @@ use std::mem::Discriminant;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use quorate_keys::KeyId;
+use quorate_keys::audit::What;
 use quorate_protocol::coordinator::Coordinator;
 use quorate_protocol::error::FaultKind;
 use quorate_protocol::id::Time;
@@ -15,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
 use super::{Fit, NodeError, Stop, contribute, enrol, play};
+use crate::audit::{self, Audit, Particulars};
 use crate::config::Retention;
 use crate::hub::{Command, Hub, Shared};
 use crate::models::Exporter;
@@ -39,6 +42,7 @@ pub(super) struct Task<S> {
     pub(super) shared: Arc<Shared>,
     pub(super) parties: Parties,
     pub(super) turns: Turns,
+    pub(super) audit: Option<Audit>,
     pub(super) plans: PlanCache,
     pub(super) begun: Instant,
     pub(super) wakes: BTreeSet<Time>,
@@ -244,6 +248,23 @@ impl<S: Store> Task<S> {
         }
     }
 
+    /// Notes for the audit log what is done with a key.
+    pub(super) fn note(&mut self, what: What, key: KeyId, reason: &str, facts: Particulars) {
+        if let Some(audit) = &mut self.audit {
+            audit.note(audit::event(wall() / 1_000, what, key, reason, facts));
+        }
+    }
+
+    /// Whether all that was noted is in the audit log; what needs a record waits until then ([KL-25]).
+    pub(super) fn recorded(&mut self) -> bool {
+        let outcome = self.audit.as_mut().map_or(Ok(()), |audit| audit.settle(wall() / 1_000));
+        if outcome.is_err() {
+            crate::events::audit_closed();
+            self.shared.count(|tally| tally.audit_refused += 1);
+        }
+        outcome.is_ok()
+    }
+
     pub(super) fn evict(&mut self, evicted: BTreeSet<u32>) {
         let known = self.shared.evicted();
         if evicted == known {
@@ -251,6 +272,7 @@ impl<S: Store> Task<S> {
         }
         for index in evicted.difference(&known) {
             crate::events::evicted(*index);
+            self.note(What::PartyRemoved, audit::party(*index), "evicted", Particulars::new());
         }
         self.shared.evict(evicted.clone());
         self.service.exclude(evicted.clone());
@@ -259,6 +281,8 @@ impl<S: Store> Task<S> {
         if let Some(server) = &self.server {
             server.revoke(evicted);
         }
+        // Removed at once; a log that is closed at this moment hears of it when it takes something again.
+        let _ = self.recorded();
     }
 
     /// A clean end: the round under way is cancelled if it is still there, and written down as such.

@@ -43,12 +43,20 @@ pub trait Sink {
     /// # Errors
     /// Why it was not taken.
     fn offer(&mut self, seq: u64, line: &[u8]) -> Result<Offer, SinkError>;
+
+    /// What was taken since the last time is durable when this returns; called once for many lines.
+    ///
+    /// # Errors
+    /// Why it is not; those lines count as not taken, and come again.
+    fn settle(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
 }
 
 /// How far a sink is with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
-    /// It is durable there.
+    /// It has it: durable after [`Sink::settle`].
     Taken,
     /// Not yet.
     Busy,
@@ -149,6 +157,22 @@ impl Sinks {
         Self { sinks, patience, backlog: VecDeque::new(), first: 0 }
     }
 
+    /// Adds a line to those that wait, for many at one time: nothing was offered yet. See [`Sinks::poll`].
+    ///
+    /// # Errors
+    /// [`Closed`], as [`Sinks::record`].
+    pub fn queue(&mut self, line: Vec<u8>, now: u64) -> Result<Recorded, Closed> {
+        if !self.accepting() {
+            self.pump(now);
+        }
+        if !self.accepting() {
+            return Err(Closed);
+        }
+        let seq = self.end();
+        self.backlog.push_back(line);
+        Ok(Recorded { seq, until: now.saturating_add(self.patience) })
+    }
+
     /// Records a line; what [`poll`](Self::poll) answers to it decides over the operation.
     ///
     /// # Errors
@@ -207,21 +231,14 @@ impl Sinks {
     fn pump(&mut self, now: u64) {
         let (first, end) = (self.first, self.end());
         for slot in &mut self.sinks {
-            while slot.next < end {
-                let at = usize::try_from(slot.next - first).unwrap_or(usize::MAX);
-                let Some(line) = self.backlog.get(at) else { break };
-                match slot.sink.offer(slot.next, line) {
-                    Ok(Offer::Taken) => slot.next += 1,
-                    Ok(Offer::Busy) => break,
-                    Err(error) => {
-                        let since = match slot.state {
-                            SinkState::Failed { since, .. } => since,
-                            _ => now,
-                        };
-                        slot.state = SinkState::Failed { since, error };
-                        break;
-                    }
-                }
+            if slot.next < end
+                && let Err(error) = slot.take((first, &self.backlog))
+            {
+                let since = match slot.state {
+                    SinkState::Failed { since, .. } => since,
+                    _ => now,
+                };
+                slot.state = SinkState::Failed { since, error };
             }
             if slot.next == end {
                 slot.state = SinkState::Working;
@@ -231,6 +248,28 @@ impl Sinks {
         while self.first < all_have && self.backlog.pop_front().is_some() {
             self.first += 1;
         }
+    }
+}
+
+impl Slot {
+    /// Gives the sink the lines it does not have; what it took before an error counts.
+    fn take(&mut self, (first, backlog): (u64, &VecDeque<Vec<u8>>)) -> Result<(), SinkError> {
+        let (mut next, mut outcome) = (self.next, Ok(()));
+        while let Some(line) = usize::try_from(next - first).ok().and_then(|at| backlog.get(at)) {
+            match self.sink.offer(next, line) {
+                Ok(Offer::Taken) => next += 1,
+                Ok(Offer::Busy) => break,
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+        }
+        if next > self.next {
+            self.sink.settle()?;
+            self.next = next;
+        }
+        outcome
     }
 }
 
@@ -273,14 +312,14 @@ pub struct ShardSink<F, M> {
     files: F,
     marks: M,
     key: SigningKey,
-    /// A line that is in the shard and was not published.
-    appended: Option<u64>,
+    /// Number after the last line that is in the shard, published or not.
+    next: u64,
 }
 
 impl<F: Files, M: Marks> ShardSink<F, M> {
     /// The sink that writes to this shard.
     pub fn new(shard: Shard, files: F, marks: M, key: SigningKey) -> Self {
-        Self { shard, files, marks, key, appended: None }
+        Self { shard, files, marks, key, next: 0 }
     }
 
     /// Closes the shard and goes on with the next one under a key of its own ([KL-24]).
@@ -295,7 +334,7 @@ impl<F: Files, M: Marks> ShardSink<F, M> {
         let end = self.shard.checkpoint();
         let mut shard = Shard::after(name, (self.shard.number(), &end), next.public(), act)?;
         shard.publish(&mut self.files, &mut Signer::new(&next, &mut self.marks))?;
-        (self.shard, self.key, self.appended) = (shard, next, None);
+        (self.shard, self.key) = (shard, next);
         Ok(())
     }
 
@@ -311,14 +350,19 @@ impl<F: Files, M: Marks> Sink for ShardSink<F, M> {
     }
 
     fn offer(&mut self, seq: u64, line: &[u8]) -> Result<Offer, SinkError> {
-        if self.appended != Some(seq) {
+        // What was not published the last time is in the shard all the same.
+        if seq >= self.next {
             let event: Event =
                 serde_json::from_slice(line).map_err(|_| SinkError::Io(io::ErrorKind::InvalidData))?;
             self.shard.append(event)?;
-            self.appended = Some(seq);
+            self.next = seq + 1;
         }
-        self.shard.publish(&mut self.files, &mut Signer::new(&self.key, &mut self.marks))?;
         Ok(Offer::Taken)
+    }
+
+    fn settle(&mut self) -> Result<(), SinkError> {
+        self.shard.publish(&mut self.files, &mut Signer::new(&self.key, &mut self.marks))?;
+        Ok(())
     }
 }
 

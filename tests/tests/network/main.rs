@@ -1,6 +1,7 @@
 //! The real coordinator and real participants over loopback QUIC, in one process.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+mod audited;
 mod enrol;
 mod flood;
 mod liars;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use quorate_coordinator::Service;
+use quorate_coordinator::audit::{Audit, AuditPlaces};
 use quorate_coordinator::config::{InitialModel, Retention};
 use quorate_coordinator::job::Job;
 use quorate_coordinator::models::ModelStore;
@@ -161,6 +162,12 @@ pub fn authority(folder: &Path, name: &str) -> Authority {
     Authority::restore(deployment, identity.public(), &certificate, &key).unwrap()
 }
 
+/// The audit log in a folder.
+pub fn audit(folder: &Path, authority: &Authority) -> Audit {
+    let places = AuditPlaces { folder: folder.join("audit"), keys: folder.join("audit-keys") };
+    Audit::open(&places, authority.deployment(), 1_000).unwrap()
+}
+
 pub async fn node_at(options: &Options, folder: &Path, address: SocketAddr) -> Node {
     let identity = SigningKey::from_bytes(&[7; 32]);
     let deployment = DeploymentId::new(options.name, identity.public());
@@ -207,6 +214,7 @@ pub async fn node_at(options: &Options, folder: &Path, address: SocketAddr) -> N
         results: None,
         retention: Retention { models: 10, results: 10, rounds: 1_000 },
         plan,
+        audit: Some(audit(folder, &authority)),
         authority,
         limits: options.limits.clone(),
         allow_list: options.allow_list,
@@ -235,6 +243,10 @@ impl World {
             world.token(u64::MAX >> 1).await;
         }
         world
+    }
+
+    pub fn deployment(&self) -> DeploymentId {
+        DeploymentId::new(self.options.name, SigningKey::from_bytes(&[7; 32]).public())
     }
 
     pub async fn store(&self) -> SqliteStore {

@@ -166,20 +166,24 @@ fn kl_25_a_full_disk_stops_operations() {
         };
         serde_json::to_vec(&event).unwrap()
     };
-    assert_eq!(sink.offer(0, &line(0)), Ok(Offer::Taken));
+    let mut durable = |sink: &mut ShardSink<_, _>, seq| {
+        assert_eq!(sink.offer(seq, &line(seq)), Ok(Offer::Taken));
+        sink.settle()
+    };
+    assert_eq!(durable(&mut sink, 0), Ok(()));
     *full.lock().unwrap() = true;
     for _ in 0..3 {
         let error = LogError::Files(io::ErrorKind::StorageFull).into();
-        assert_eq!(sink.offer(1, &line(1)), Err(error));
+        assert_eq!(durable(&mut sink, 1), Err(error));
     }
     *full.lock().unwrap() = false;
-    assert_eq!(sink.offer(1, &line(1)), Ok(Offer::Taken));
+    assert_eq!(durable(&mut sink, 1), Ok(()));
     assert_eq!(sink.shard().len(), 3);
     // The shard's key rotates mid-log: what follows goes to the next shard.
     let act = Act { at: 3, actor: Text::new("test").unwrap(), reason: Text::new("test").unwrap() };
     let name = LogName::new("test").unwrap();
     sink.rotate(&name, SigningKey::from_bytes(&[2; 32]), act).unwrap();
-    assert_eq!(sink.offer(2, &line(2)), Ok(Offer::Taken));
+    assert_eq!(durable(&mut sink, 2), Ok(()));
     let trust = Trust { name, keys: BTreeMap::from([(1, key().public().clone())]) };
     let report = verify(&sink.files, &trust, &[]).unwrap();
     assert_eq!((report.shards.len(), report.entries), (2, 6));
