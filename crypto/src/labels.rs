@@ -98,6 +98,14 @@ labels! {
     UPDATE = "update";
     /// Hash of a policy.
     POLICY = "policy";
+    /// Hash of a policy of keys.
+    KEY_POLICY = "key-policy";
+    /// By how much the renewal of a key is moved.
+    RENEWAL_JITTER = "renewal-jitter";
+    /// Body of a list of revoked keys.
+    REVOCATIONS = "revocations";
+    /// Signature over a list of revoked keys.
+    REVOCATIONS_SIGN = "revocations-sign";
     /// List of ids of which a party lets a committee be named.
     NAMED = "named";
     /// List of ids of which a party lets a seed's ceremony be held.

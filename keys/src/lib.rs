@@ -10,6 +10,10 @@
 //! | [`token_text()`] | a token as text | [REG-2] |
 //! | [`model_signature`] | signed models | KL-21 |
 //! | [`registry`] | the append-only log of keys, its audit | [REG-1] |
+//! | [`state`], [`when`] | what a key may do in which state; time | [KL-1], [KL-2] |
+//! | [`inventory`] | every key there ever was, from the log of events | [KL-3], [KL-7], [KL-8] |
+//! | [`policy`] | what is asked of keys, as code; templates | [KL-5] |
+//! | [`sweep()`](sweep::sweep) | what is due now | [KL-4], [KL-6] |
 //! | [`head`] | signed heads and the watch for split views | [REG-3] |
 //! | [`root`] | the trust root and its steps | KL-13 to KL-15 |
 //!
@@ -36,6 +40,13 @@ pub mod model_signature;
 pub mod registry;
 pub mod root;
 pub mod token_text;
+
+// The life of keys.
+pub mod inventory;
+pub mod policy;
+pub mod state;
+pub mod sweep;
+pub mod when;
 
 pub use class::{Class, KeyId, KeyName, KeyRef, NameError, Purpose};
 pub use deployment::{DeploymentId, signed};
