@@ -14,6 +14,8 @@
 //! | [`inventory`] | every key there ever was, from the log of events | [KL-3], [KL-7], [KL-8] |
 //! | [`policy`] | what is asked of keys, as code; templates | [KL-5] |
 //! | [`sweep()`](sweep::sweep) | what is due now | [KL-4], [KL-6] |
+//! | [`plan`] | recorded rotations, roll-out by percentages, roll-back | – |
+//! | [`revocation`] | signed lists of revoked keys, verdicts | [KL-10], [KL-21] |
 //! | [`head`] | signed heads and the watch for split views | [REG-3] |
 //! | [`root`] | the trust root and its steps | KL-13 to KL-15 |
 //!
@@ -43,7 +45,9 @@ pub mod token_text;
 
 // The life of keys.
 pub mod inventory;
+pub mod plan;
 pub mod policy;
+pub mod revocation;
 pub mod state;
 pub mod sweep;
 pub mod when;
