@@ -16,6 +16,7 @@
 //! | [`sweep()`](sweep::sweep) | what is due now | [KL-4], [KL-6] |
 //! | [`plan`] | recorded rotations, roll-out by percentages, roll-back | – |
 //! | [`revocation`] | signed lists of revoked keys, verdicts | [KL-10], [KL-21] |
+//! | [`report`], [`timeline`] | where keys and policy disagree; what touched a key | [KL-28] |
 //! | [`head`] | signed heads and the watch for split views | [REG-3] |
 //! | [`root`] | the trust root and its steps | KL-13 to KL-15 |
 //!
@@ -47,9 +48,11 @@ pub mod token_text;
 pub mod inventory;
 pub mod plan;
 pub mod policy;
+pub mod report;
 pub mod revocation;
 pub mod state;
 pub mod sweep;
+pub mod timeline;
 pub mod when;
 
 pub use class::{Class, KeyId, KeyName, KeyRef, NameError, Purpose};
