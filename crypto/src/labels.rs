@@ -124,6 +124,30 @@ labels! {
     STATELESS_RESET = "stateless-reset";
     /// Signature of a root key over a trust root.
     TRUST_ROOT_SIGN = "trust-root-sign";
+    /// Key of the chunks of an envelope.
+    ENVELOPE_BODY = "envelope-body";
+    /// Tag over the header of an envelope.
+    ENVELOPE_HEADER = "envelope-header";
+    /// Id of an object in an envelope.
+    ENVELOPE_OBJECT = "envelope-object";
+    /// What a data key is wrapped for.
+    WRAP_CONTEXT = "wrap-context";
+    /// A data key wrapped by a key of this crate.
+    DATA_KEY_WRAP = "data-key-wrap";
+    /// The keys of the file provider, sealed under a passphrase.
+    KEY_FILE = "key-file";
+    /// The key that a shared escrow secret stands for.
+    ESCROW_SECRET = "escrow-secret";
+    /// A wrapping key, sealed under a shared escrow secret.
+    ESCROW_KEY = "escrow-key";
+    /// Record of a split.
+    ESCROW_RECORD = "escrow-record";
+    /// A custodian's package.
+    ESCROW_PACKAGE = "escrow-package";
+    /// A recovery, and the signature of who approves it.
+    ESCROW_APPROVE = "escrow-approve";
+    /// A custodian's answer to a recovery.
+    ESCROW_ANSWER = "escrow-answer";
     /// Randomness of the simulator; no real secret is ever derived under it.
     SIMULATION = "simulation";
 }

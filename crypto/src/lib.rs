@@ -11,6 +11,9 @@
 //! | [`ring`], [`mask`] | the data plane: suites, sampler, matrix, packing, accumulator, unmasking | §4 |
 //! | [`share`] | packed Shamir sharing, share check, Reed–Solomon decoding | §5, §6 |
 //! | [`storage`] | sealing of what a device stores or moves | §2 |
+//! | [`envelope`] | data keys, keys that wrap them, authenticated chunks | – |
+//! | [`passphrase`] | storage keys of passphrases | – |
+//! | [`feldman`] | verifiable sharing of a wrapping key | – |
 //!
 //! # Security
 //!
@@ -18,11 +21,14 @@
 //! the operating system. Secret types wipe themselves and are neither `Clone` nor `Debug`.
 
 pub mod ecdsa;
+pub mod envelope;
+pub mod feldman;
 pub mod hash;
 pub mod kdf;
 pub mod labels;
 pub mod mask;
 pub mod merkle;
+pub mod passphrase;
 pub mod ring;
 pub mod seal;
 pub mod share;

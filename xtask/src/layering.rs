@@ -50,6 +50,7 @@ const HOMES: &[(&str, &[&str])] = &[
         &[
             "aes",
             "aes-gcm",
+            "argon2",
             "blake3",
             "chacha20",
             "chacha20poly1305",
