@@ -128,6 +128,8 @@ labels! {
     ENVELOPE_BODY = "envelope-body";
     /// Tag over the header of an envelope.
     ENVELOPE_HEADER = "envelope-header";
+    /// What chunks and wraps of an envelope are bound to.
+    ENVELOPE_BINDING = "envelope-binding";
     /// Id of an object in an envelope.
     ENVELOPE_OBJECT = "envelope-object";
     /// What a data key is wrapped for.

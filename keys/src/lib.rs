@@ -19,6 +19,9 @@
 //! | [`report`], [`timeline`] | where keys and policy disagree; what touched a key | [KL-28] |
 //! | [`head`] | signed heads and the watch for split views | [REG-3] |
 //! | [`root`] | the trust root and its steps | KL-13 to KL-15 |
+//! | [`envelope`] | files under data keys, wrapped for several keys at once | [KL-11] |
+//! | [`provider`] | services that keep wrapping keys | [KL-1], [KL-2] |
+//! | [`disk`] | a folder of files, replaced whole or not at all | [KL-12] |
 //!
 //! ```text
 //! operator ── token ──▶ party            Registry            HeadWatch (every party)
@@ -54,6 +57,10 @@ pub mod state;
 pub mod sweep;
 pub mod timeline;
 pub mod when;
+// Envelope encryption, and the services that keep its keys.
+pub mod disk;
+pub mod envelope;
+pub mod provider;
 
 pub use class::{Class, KeyId, KeyName, KeyRef, NameError, Purpose};
 pub use deployment::{DeploymentId, signed};
