@@ -5,7 +5,7 @@
 //!                  └── anything fails: .name.new is removed, name is what it was ──┘
 //! ```
 //!
-//! The rest of this crate does no I/O; [`OsDisk`] (feature `files`) is the only thing in it that names the file
+//! The rest of this crate does no I/O; `OsDisk` (feature `files`) is the only thing in it that names the file
 //! system.
 //!
 //! # Security

@@ -21,6 +21,7 @@
 //! | [`root`] | the trust root and its steps | KL-13 to KL-15 |
 //! | [`envelope`] | files under data keys, wrapped for several keys at once | [KL-11] |
 //! | [`provider`] | services that keep wrapping keys | [KL-1], [KL-2] |
+//! | [`escrow`] | wrapping keys among custodians, their recovery | [KL-20] |
 //! | [`disk`] | a folder of files, replaced whole or not at all | [KL-12] |
 //!
 //! ```text
@@ -60,6 +61,7 @@ pub mod when;
 // Envelope encryption, and the services that keep its keys.
 pub mod disk;
 pub mod envelope;
+pub mod escrow;
 pub mod provider;
 
 pub use class::{Class, KeyId, KeyName, KeyRef, NameError, Purpose};
