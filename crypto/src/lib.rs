@@ -13,6 +13,7 @@
 //! | [`storage`] | sealing of what a device stores or moves | §2 |
 //! | [`envelope`] | data keys, keys that wrap them, authenticated chunks | – |
 //! | [`passphrase`] | storage keys of passphrases | – |
+//! | [`sigv4`] | signatures of requests to key services | – |
 //! | [`feldman`] | verifiable sharing of a wrapping key | – |
 //!
 //! # Security
@@ -33,6 +34,7 @@ pub mod ring;
 pub mod seal;
 pub mod share;
 pub mod sign;
+pub mod sigv4;
 pub mod simd;
 pub mod storage;
 

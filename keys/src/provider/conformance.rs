@@ -65,7 +65,8 @@ fn check_refusals(provider: &dyn KeyProvider, wrapped: &Wrapped, one: &Context) 
     for at in [0, 1, wrapped.bytes.len() / 2, wrapped.bytes.len() - 1] {
         let mut changed = wrapped.clone();
         changed.bytes[at] ^= 1;
-        assert!(matches!(refusal(&changed, one), ProviderError::Refused(_)), "byte {at} changed");
+        let error = refusal(&changed, one);
+        assert!(matches!(error, ProviderError::Refused(_)), "byte {at} changed: {error}");
     }
     let mut short = wrapped.clone();
     short.bytes.pop();

