@@ -142,6 +142,8 @@ labels! {
     ESCROW_SECRET = "escrow-secret";
     /// A wrapping key, sealed under a shared escrow secret.
     ESCROW_KEY = "escrow-key";
+    /// Key pair of a custodian or a recovery, sealed where it is kept.
+    ESCROW_PAIR = "escrow-pair";
     /// Record of a split.
     ESCROW_RECORD = "escrow-record";
     /// A custodian's package.

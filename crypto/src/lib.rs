@@ -15,6 +15,7 @@
 //! | [`passphrase`] | storage keys of passphrases | – |
 //! | [`sigv4`] | signatures of requests to key services | – |
 //! | [`feldman`] | verifiable sharing of a wrapping key | – |
+//! | [`escrow_key`] | key pairs of custodians and recoveries | – |
 //!
 //! # Security
 //!
@@ -23,6 +24,7 @@
 
 pub mod ecdsa;
 pub mod envelope;
+pub mod escrow_key;
 pub mod feldman;
 pub mod hash;
 pub mod kdf;

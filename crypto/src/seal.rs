@@ -202,12 +202,7 @@ impl RoundSecret {
     pub fn generate<R: CryptoRng + ?Sized>(suite: SealSuite, rng: &mut R) -> (Self, RoundPublic) {
         match suite {
             SealSuite::X25519 => Self::from_curve(StaticSecret::random_from_rng(rng)),
-            SealSuite::XWing => {
-                let (secret, key) = XWing::gen_keypair_with_rng(&mut &mut *rng);
-                let bytes = key.to_bytes().to_vec();
-                let public = RoundPublic(PublicInner::XWing(Box::new(XWingPublic { bytes, key })));
-                (Self(SecretInner::XWing(Box::new(secret))), public)
-            }
+            SealSuite::XWing => Self::from_x_wing(XWing::gen_keypair_with_rng(&mut &mut *rng)),
         }
     }
 
@@ -244,6 +239,15 @@ impl RoundSecret {
                 .map_err(|_| OpenError::Inauthentic)
             }
         }
+    }
+
+    /// The pair of these keys of X-Wing.
+    pub(crate) fn from_x_wing(
+        (secret, key): (<XWing as Kem>::PrivateKey, <XWing as Kem>::PublicKey),
+    ) -> (Self, RoundPublic) {
+        let bytes = key.to_bytes().to_vec();
+        let public = RoundPublic(PublicInner::XWing(Box::new(XWingPublic { bytes, key })));
+        (Self(SecretInner::XWing(Box::new(secret))), public)
     }
 
     fn from_curve(secret: StaticSecret) -> (Self, RoundPublic) {

@@ -378,6 +378,22 @@ fn a_damaged_object_does_not_stop_a_job() {
     assert_eq!(job.progress(), Progress { done: 4, total: 4, rewrapped: 3, bytes });
 }
 
+/// Who has the files and not the provider has nothing: no piece of the object, no key.
+#[test]
+fn a_file_alone_tells_nothing() {
+    let here = provider("here", "eu");
+    let (plain, secret) = (plain(70_000), here.secret(&here.active(&storage()).unwrap()).unwrap().to_bytes());
+    let file = sealed(&plain, b"a", &[&here], 1);
+    let tagged = Header::read(&mut &file[..]).unwrap();
+    let (data, _) = Providers(&[&here]).unlock(tagged, Access::Normal).unwrap();
+    let known: Vec<&[u8]> = plain.chunks(16).collect();
+    let known: BTreeSet<&[u8]> = known.into_iter().chain(secret.chunks(16)).collect();
+    let data = data.to_bytes();
+    assert!(
+        file.windows(16).all(|window| !known.contains(window) && !data.windows(16).any(|key| key == window))
+    );
+}
+
 /// [KL-29] The first format, as it was released, opens for ever; and this is what is written.
 #[test]
 fn the_first_format_opens_for_ever() {

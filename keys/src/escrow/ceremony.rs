@@ -19,10 +19,11 @@
 use std::collections::BTreeMap;
 
 use quorate_crypto::envelope::WrapKey;
+use quorate_crypto::escrow_key::EscrowKey;
 use quorate_crypto::feldman::{EscrowShare, combine};
 use quorate_crypto::hash::{Digest, FieldHasher};
 use quorate_crypto::labels;
-use quorate_crypto::seal::{RoundPublic, RoundSecret, SealSuite, Sealed};
+use quorate_crypto::seal::{RoundPublic, Sealed};
 use quorate_crypto::sign::{PublicKey, Signature, SigningKey};
 use rand_core::CryptoRng;
 
@@ -123,25 +124,20 @@ impl Holding {
 /// A recovery that waits for approvals.
 pub struct Requested {
     record: Record,
-    secret: RoundSecret,
+    key: EscrowKey,
     request: Request,
 }
 
 impl Requested {
-    /// Begins a recovery.
+    /// Begins a recovery under a fresh key pair, which the caller keeps sealed if it may take longer than a process.
     ///
     /// # Errors
     /// [`EscrowError::Reason`] if the reason is empty or longer than [`REASON`] bytes.
-    pub fn new<R: CryptoRng + ?Sized>(
-        record: Record,
-        reason: &str,
-        at: u64,
-        rng: &mut R,
-    ) -> Result<(Self, Event), EscrowError> {
+    pub fn new(record: Record, key: EscrowKey, reason: &str, at: u64) -> Result<(Self, Event), EscrowError> {
         if reason.trim().is_empty() || reason.len() > REASON {
             return Err(EscrowError::Reason);
         }
-        let (secret, public) = RoundSecret::generate(SealSuite::XWing, rng);
+        let public = key.public().clone();
         let (record_hash, reason) = (*record.hash(), reason.to_owned());
         let request = Request { record: record_hash, public, at, reason, approvals: Vec::new() };
         let event = Event::Requested {
@@ -150,7 +146,21 @@ impl Requested {
             request: request.id(),
             reason: request.reason.clone(),
         };
-        Ok((Self { record, secret, request }, event))
+        Ok((Self { record, key, request }, event))
+    }
+
+    /// Takes up a recovery that was begun before, with the approvals it has.
+    ///
+    /// # Errors
+    /// [`EscrowError`]: of another split, under another key pair, or an approval that does not count.
+    pub fn resume(record: Record, key: EscrowKey, request: Request) -> Result<Self, EscrowError> {
+        if request.public != *key.public() {
+            return Err(EscrowError::Request);
+        }
+        match request.check(&record) {
+            Ok(()) | Err(EscrowError::NotApproved { .. }) => Ok(Self { record, key, request }),
+            Err(error) => Err(error),
+        }
     }
 
     /// What is approved, and goes to the custodians.
@@ -181,7 +191,7 @@ impl Requested {
         match self.request.check(&self.record) {
             Ok(()) => Ok(Approved {
                 record: self.record,
-                secret: self.secret,
+                key: self.key,
                 request: self.request,
                 shares: BTreeMap::new(),
                 sealed_key: Vec::new(),
@@ -201,7 +211,7 @@ impl Requested {
 /// ```
 pub struct Approved {
     record: Record,
-    secret: RoundSecret,
+    key: EscrowKey,
     request: Request,
     shares: BTreeMap<u8, EscrowShare>,
     sealed_key: Vec<u8>,
@@ -241,7 +251,7 @@ impl Approved {
         }
         let custodian = self.record.custodian(index)?.name.clone();
         let info = info(labels::ESCROW_ANSWER, &id, index);
-        let opened = self.secret.open(&info, &answer.sealed.enc, &answer.sealed.ciphertext);
+        let opened = self.key.open(&info, &answer.sealed.enc, &answer.sealed.ciphertext);
         let opened = opened.map_err(|_| EscrowError::WrongShare(index))?;
         let Holding { share, sealed_key } = self.record.holding(index, &opened)?;
         self.shares.insert(index, share);

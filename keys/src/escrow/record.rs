@@ -4,7 +4,7 @@
 //! split(key, terms) ──▶ Record    commitments, custodians, approvers, hash of the sealed key      public
 //!                  └──▶ Package   share ‖ sealed key, sealed to one custodian (X-Wing)            one each
 //!
-//! custodian: Package::open(record, secret) checks share and sealed key against the record, then keeps the file
+//! custodian: Package::open(record, key) checks share and sealed key against the record, then keeps the file
 //! ```
 //!
 //! # Security
@@ -16,10 +16,11 @@
 use std::collections::BTreeSet;
 
 use quorate_crypto::envelope::WrapKey;
+use quorate_crypto::escrow_key::EscrowKey;
 use quorate_crypto::feldman::{self, Commitments, ELEMENT, EscrowShare};
 use quorate_crypto::hash::{Digest, FieldHasher, sha256};
 use quorate_crypto::labels::{self, Label};
-use quorate_crypto::seal::{RoundPublic, RoundSecret, SealSuite, Sealed, Sealer};
+use quorate_crypto::seal::{RoundPublic, SealSuite, Sealed, Sealer};
 use quorate_crypto::sign::PublicKey;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
@@ -209,13 +210,13 @@ impl Package {
     ///
     /// # Errors
     /// [`EscrowError`]: of another record, not sealed to this custodian, or a share that is wrong.
-    pub fn open(&self, record: &Record, secret: &RoundSecret) -> Result<Holding, EscrowError> {
+    pub fn open(&self, record: &Record, key: &EscrowKey) -> Result<Holding, EscrowError> {
         if self.record != *record.hash() {
             return Err(EscrowError::Record);
         }
         record.custodian(self.index)?;
         let info = info(labels::ESCROW_PACKAGE, record.hash(), self.index);
-        let opened = secret.open(&info, &self.sealed.enc, &self.sealed.ciphertext);
+        let opened = key.open(&info, &self.sealed.enc, &self.sealed.ciphertext);
         record.holding(self.index, &opened.map_err(|_| EscrowError::NotSealed)?)
     }
 }

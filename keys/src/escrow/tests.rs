@@ -1,9 +1,10 @@
 //! Splits and recoveries as they are meant, and by people who cheat.
 
 use quorate_crypto::envelope::{DataKey, WrapKey};
+use quorate_crypto::escrow_key::EscrowKey;
 use quorate_crypto::feldman::EscrowShare;
-use quorate_crypto::seal::{RoundSecret, SealSuite};
 use quorate_crypto::sign::SigningKey;
+use quorate_crypto::storage::StorageKey;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
@@ -16,7 +17,7 @@ use crate::provider::{Access, Context, KeyProvider as _, conformance::descriptio
 
 struct World {
     key: WrapKey,
-    custodians: Vec<RoundSecret>,
+    custodians: Vec<EscrowKey>,
     approvers: Vec<SigningKey>,
     record: Record,
     packages: Vec<Package>,
@@ -45,8 +46,8 @@ fn terms(custodians: &[quorate_crypto::seal::RoundPublic], approvers: &[SigningK
 /// Three of five custodians, two of three approvers.
 fn world() -> World {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
-    let (custodians, public): (Vec<_>, Vec<_>) =
-        (0..5).map(|_| RoundSecret::generate(SealSuite::XWing, &mut rng)).unzip();
+    let custodians: Vec<_> = (0..5).map(|_| EscrowKey::generate(&mut rng)).collect();
+    let public: Vec<_> = custodians.iter().map(|key| key.public().clone()).collect();
     let approvers: Vec<_> = (0..3).map(|_| SigningKey::generate(&mut rng)).collect();
     let key = WrapKey::generate(&mut rng);
     let (record, packages) = split(&key, terms(&public, &approvers, 1), &mut rng).unwrap();
@@ -55,7 +56,8 @@ fn world() -> World {
 
 impl World {
     fn requested(&mut self) -> Requested {
-        Requested::new(self.record.clone(), "the token is lost", 1_000, &mut self.rng).unwrap().0
+        let key = EscrowKey::generate(&mut self.rng);
+        Requested::new(self.record.clone(), key, "the token is lost", 1_000).unwrap().0
     }
 
     fn approved(&mut self) -> Approved {
@@ -123,7 +125,7 @@ fn nothing_moves_without_two_different_approvers() {
         let forged = Request { approvals: made_up, ..requested.request().clone() };
         assert_eq!(world.answer(&forged, 0).err(), Some(expected));
     }
-    let empty = Requested::new(world.record.clone(), "  ", 0, &mut world.rng);
+    let empty = Requested::new(world.record.clone(), EscrowKey::generate(&mut world.rng), "  ", 0);
     assert_eq!(empty.err(), Some(EscrowError::Reason));
 }
 
@@ -313,4 +315,57 @@ fn what_was_wrapped_opens_after_a_recovery() {
     let recovered = recovery.combine().unwrap_or_else(|_| panic!("three shares"));
     new.restore(&key, recovered.secret).unwrap();
     assert_eq!(new.unwrap(&wrapped, &context, Access::Normal).unwrap().to_bytes(), data.to_bytes());
+}
+
+/// A recovery takes days and processes: request, key pair and answers are kept, nothing is trusted when they are back.
+#[test]
+fn a_recovery_is_taken_up_again() {
+    let mut world = world();
+    let under = StorageKey::generate(&mut world.rng);
+    let pair = EscrowKey::generate(&mut world.rng);
+    let kept = pair.seal(&under, &mut world.rng);
+    let (mut requested, _) = Requested::new(world.record.clone(), pair, "lost", 1).unwrap();
+    requested.approve(Approval::sign(requested.request(), &world.approvers[0])).unwrap();
+    let request = requested.request().to_text();
+    drop(requested);
+    let pair = || EscrowKey::unseal(&under, &kept).unwrap();
+    let request = Request::from_text(&request).unwrap();
+    let mut again = Requested::resume(world.record.clone(), pair(), request.clone()).unwrap();
+    let (_, error) =
+        Requested::resume(world.record.clone(), pair(), request.clone()).unwrap().proceed().err().unwrap();
+    assert_eq!(error, EscrowError::NotApproved { given: 1 });
+    let mut forged = request.clone();
+    forged
+        .approvals
+        .push(Approval { approver: world.approvers[1].public().clone(), ..request.approvals[0].clone() });
+    let resumed = Requested::resume(world.record.clone(), pair(), forged).err();
+    assert_eq!(resumed, Some(EscrowError::Approval));
+    let other = EscrowKey::generate(&mut world.rng);
+    assert_eq!(Requested::resume(world.record.clone(), other, request).err(), Some(EscrowError::Request));
+    again.approve(Approval::sign(again.request(), &world.approvers[1])).unwrap();
+    let mut recovery = again.proceed().unwrap_or_else(|_| panic!("two approvals"));
+    for at in 0..3 {
+        let answer = world.answer(recovery.request(), at).unwrap();
+        recovery.submit(&answer).unwrap();
+    }
+    let recovered = recovery.combine().unwrap_or_else(|_| panic!("three shares"));
+    assert_eq!(recovered.secret.to_bytes(), world.key.to_bytes());
+    assert_eq!(Burnt::from_text(&recovered.burnt.to_text()).unwrap(), recovered.burnt);
+}
+
+/// [KL-29] Records and packages of the first format, as they were released, are read for ever.
+#[test]
+fn the_first_format_is_read_for_ever() {
+    let mut world = world();
+    let fixture = include_str!("../../fixtures/escrow-v1.txt");
+    let (record, packages) = fixture.split_once("\n\n").unwrap();
+    world.record = Record::from_text(record).unwrap();
+    world.packages = packages.split("\n\n").map(|text| Package::from_text(text).unwrap()).collect();
+    let mut recovery = world.approved();
+    for at in [1, 2, 4] {
+        let answer = world.answer(recovery.request(), at).unwrap();
+        recovery.submit(&answer).unwrap();
+    }
+    let recovered = recovery.combine().unwrap_or_else(|_| panic!("three shares"));
+    assert_eq!(recovered.secret.to_bytes(), world.key.to_bytes());
 }

@@ -1,4 +1,5 @@
-//! What travels between a recovery and its custodians, as text: by mail, on a stick, printed. No network is needed.
+//! What travels between a recovery and its custodians, and what is kept of an escrow, as text: by mail, on a stick,
+//! printed. No network is needed.
 //!
 //! ```text
 //! -----BEGIN QUORATE ESCROW PACKAGE-----
@@ -19,7 +20,7 @@ use quorate_crypto::sign::{PublicKey, Signature};
 use thiserror::Error;
 
 use super::record::MAX_CUSTODIANS;
-use super::{Answer, Approval, Custodian, Package, Record, Request, Terms};
+use super::{Answer, Approval, Burnt, Custodian, Package, Record, Request, Terms};
 use crate::class::KeyRef;
 
 /// Why a text is not what it should be.
@@ -216,6 +217,20 @@ impl Portable for Approval {
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
         let approver = PublicKey::parse(fields.next()?).ok()?;
         Some(Self { approver, signature: Signature::parse(fields.next()?).ok()? })
+    }
+}
+
+impl Portable for Burnt {
+    const KIND: &'static str = "BURNT";
+
+    fn fields(&self) -> Vec<Vec<u8>> {
+        let key = self.key.id().to_string().into_bytes();
+        vec![key, self.record.as_bytes().to_vec(), self.split.to_le_bytes().to_vec()]
+    }
+
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        let key = KeyRef::new(fields.text()?.parse().ok()?).ok()?;
+        Some(Self { key, record: fields.digest()?, split: u32::from_le_bytes(fields.array()?) })
     }
 }
 
