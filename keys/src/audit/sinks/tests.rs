@@ -166,7 +166,7 @@ fn kl_25_a_full_disk_stops_operations() {
         };
         serde_json::to_vec(&event).unwrap()
     };
-    let mut durable = |sink: &mut ShardSink<_, _>, seq| {
+    let durable = |sink: &mut ShardSink<_, _>, seq| {
         assert_eq!(sink.offer(seq, &line(seq)), Ok(Offer::Taken));
         sink.settle()
     };
