@@ -202,6 +202,11 @@ fn renewal(now: At, name: &KeyName, line: &Line, rule: &Rule, inventory: &Invent
     if line.pending().is_some() {
         return None;
     }
+    // While nothing can wrap or certify it, a new key would be of no use.
+    let above = line.keys().next_back().and_then(|(_, key)| key.parent.as_ref());
+    if above.is_some_and(|parent| inventory.protecting(&parent.name).is_err()) {
+        return None;
+    }
     let cause = match line.active().and_then(|version| Some((name.version(version), line.key(version)?))) {
         Some((id, key)) => due(now, &id, key, rule, inventory)?,
         None => line.is_vacant().then_some(Cause::Event(Trigger::Compromise))?,
