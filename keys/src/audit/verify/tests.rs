@@ -103,6 +103,29 @@ fn kl_24_shards_verify_end_to_end() {
     assert_eq!(error, VerifyError { shard: 1, problem: Problem::HandOver });
 }
 
+/// [KL-24]: a shard that says another end of the one before does not continue it.
+#[test]
+fn kl_24_a_hand_over_from_another_history_is_caught() {
+    let mut marks = MarkMap::new();
+    let (mut first, mut files) = log(20, &mut marks);
+    first.close(key(2).public(), act()).unwrap();
+    publish(&mut first, &mut files, 1, &mut marks);
+    let end = first.checkpoint();
+    let (short, other) = (end.size - 1, Digest::from_bytes([7; 32]));
+    for wrong in [
+        Checkpoint { size: short, ..end.clone() },
+        Checkpoint { root: other, ..end.clone() },
+        Checkpoint { origin: "test/other/1".to_owned(), ..end.clone() },
+    ] {
+        let mut second = Shard::after(&name(), (1, &wrong), key(2).public(), act()).unwrap();
+        publish(&mut second, &mut files, 2, &mut MarkMap::new());
+        assert_eq!(verify(&files, &trust(), &[]), Err(VerifyError { shard: 2, problem: Problem::HandOver }));
+    }
+    let mut second = Shard::after(&name(), (1, &end), key(2).public(), act()).unwrap();
+    publish(&mut second, &mut files, 2, &mut MarkMap::new());
+    assert!(verify(&files, &trust(), &[]).is_ok());
+}
+
 /// [KL-24]: after a compromise the old key names nobody; the trust root does.
 #[test]
 fn kl_24_a_lost_key_is_replaced_by_the_trust_root() {
