@@ -4,6 +4,7 @@
 //! failed, 2 wrong use or environment, 130 interrupted.
 
 mod admin;
+mod audit;
 mod bench;
 mod coordinator;
 mod error;
@@ -51,8 +52,10 @@ enum Command {
     Round(admin::RoundArgs),
     /// Show the parties of a running coordinator
     Node(admin::NodeArgs),
-    /// Show the models of a running coordinator
+    /// Show the models of a running coordinator, verify signed ones
     Model(admin::ModelArgs),
+    /// Verify and export an audit log
+    Audit(audit::AuditArgs),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Round(args) => admin::round(&args),
         Command::Node(args) => admin::node(&args),
         Command::Model(args) => admin::model(&args),
+        Command::Audit(args) => audit::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -116,7 +116,7 @@ pub enum NodeCommand {
     Ls(Ask),
 }
 
-/// Show the models of a running coordinator
+/// Show the models of a running coordinator, verify signed ones
 #[derive(Args)]
 #[command(after_help = MODEL_EXAMPLES)]
 pub struct ModelArgs {
@@ -132,7 +132,38 @@ const MODEL_EXAMPLES: &str = "Examples:
 pub enum ModelCommand {
     /// List the versions of the models, the newest first
     Ls(ModelsArgs),
+    /// Verify a signed model on disk against a trust root; asks nobody
+    Verify(VerifyArgs),
 }
+
+#[derive(Args)]
+#[command(after_help = VERIFY_EXAMPLES)]
+pub struct VerifyArgs {
+    /// Folder of the model, with model.sig in it
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// The trust root that is pinned here
+    #[arg(long, value_name = "FILE")]
+    pub root: PathBuf,
+    /// Refuse trust roots before this version
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub root_version: u64,
+    /// Last round of the newest model taken so far: refuse older ones
+    #[arg(long, value_name = "N")]
+    pub seen_round: Option<u64>,
+    /// Take a model of a retired key all the same
+    #[arg(long)]
+    pub accept_archived: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const VERIFY_EXAMPLES: &str = "Exit code 0: may be used. 1: not. 2: wrong use.
+
+Examples:
+  quorate model verify global --root root.json --seen-round 40
+  quorate model verify global --root root.json --json";
 
 #[derive(Args)]
 #[command(after_help = MODEL_EXAMPLES)]

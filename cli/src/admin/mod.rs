@@ -1,10 +1,12 @@
 //! The commands that ask a running coordinator: `status`, `round`, `node`, `model`.
 //!
 //! They read the admin API and change nothing. With `--json` its answer is passed on as it is.
+//! `model verify` alone asks nobody.
 
 mod args;
 mod client;
 mod local;
+mod model_verify;
 mod show;
 mod watch;
 
@@ -43,7 +45,10 @@ pub fn node(args: &NodeArgs) -> Result<(), Failure> {
 
 /// `quorate model`.
 pub fn model(args: &ModelArgs) -> Result<(), Failure> {
-    let ModelCommand::Ls(args) = &args.command;
+    let args = match &args.command {
+        ModelCommand::Ls(args) => args,
+        ModelCommand::Verify(args) => return model_verify::verify(args),
+    };
     let query = args.job.as_deref().map(|job| ("job", job.to_owned()));
     let body = Client::new(&args.ask.access)?.get(&path("/v1/models", query))?;
     print(args.ask.json, &body, |rows: &Vec<ModelRow>| show::models(rows))

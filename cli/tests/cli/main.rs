@@ -16,6 +16,7 @@ mod quic;
 mod refusals;
 mod resume;
 mod runbooks;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::path::Path;
