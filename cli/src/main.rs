@@ -10,6 +10,7 @@ mod coordinator;
 mod error;
 mod logging;
 mod participant;
+mod policy;
 mod process;
 mod sim;
 
@@ -56,6 +57,8 @@ enum Command {
     Model(admin::ModelArgs),
     /// Verify and export an audit log
     Audit(audit::AuditArgs),
+    /// Check, compare and explain policies for keys
+    Policy(policy::PolicyArgs),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Node(args) => admin::node(&args),
         Command::Model(args) => admin::model(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Policy(args) => policy::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

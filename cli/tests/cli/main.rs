@@ -12,6 +12,7 @@ mod folders;
 mod help;
 mod inert;
 mod output;
+mod policy;
 mod quic;
 mod refusals;
 mod resume;
