@@ -7,7 +7,7 @@
 //! <keys>/log.vkey                    the first shard's public key, for `quorate audit verify`
 //! ```
 //!
-//! What is to be recorded is [noted](Audit::note); [`Audit::settle`] makes all of it durable at once, before the node acts.
+//! What is to be recorded is noted; one settling makes all of it durable, before the node acts.
 //!
 //! # Security
 //!

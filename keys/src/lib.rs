@@ -1,4 +1,4 @@
-//! Identities and the registry of Quorate (PROTOCOL.md §2).
+//! Keys of Quorate: identities and their registry (PROTOCOL.md §2), life of keys, audit log, envelopes (KEYS.md).
 //!
 //! | module | what it holds | rules |
 //! | --- | --- | --- |

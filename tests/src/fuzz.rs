@@ -16,6 +16,7 @@ mod endpoints;
 mod forged;
 mod machines;
 mod mutate;
+mod sequences;
 mod targets;
 
 use std::fmt;
@@ -70,7 +71,7 @@ pub enum Runs {
     Each(u64),
     /// So many of a cheap target, fewer of a dear one: for short campaigns.
     Shared(u64),
-    /// What a long campaign has: 1,000,000 of a decoder, 100,000 where keys, plans or whole machines work.
+    /// What a long campaign has: 1,000,000 of a decoder, 100,000 where keys, plans or whole machines work, 5,000 rounds.
     Long,
 }
 
@@ -80,6 +81,7 @@ impl Runs {
             Self::Each(runs) => runs,
             Self::Shared(runs) => (runs / target.cost).max(1).max(target.seeds.len() as u64),
             Self::Long if target.bounded => 1_000_000,
+            Self::Long if target.cost >= ROUNDS => 5_000,
             Self::Long => 100_000,
         }
     }
@@ -114,6 +116,9 @@ impl Outcome {
         self.runs as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 }
+
+/// The cost from which on an input is a whole round.
+const ROUNDS: u64 = 1_000;
 
 /// What was found.
 #[derive(Clone, Debug)]

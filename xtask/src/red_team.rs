@@ -20,7 +20,7 @@ const END: &str = "<!-- red-team: end -->";
 struct Attack(u8, &'static str, &'static [&'static str], &'static str);
 
 /// Every attack that version 1 has to withstand, by its number in the red-team list.
-const ATTACKS: [Attack; 54] = [
+const ATTACKS: [Attack; 56] = [
     Attack(1, "d", &["OPEN-2", "OPEN-4"], "a set below n_min"),
     Attack(2, "a b", &["OPEN-1"], "a second request to open in one round"),
     Attack(5, "b", &["OPEN-1", "OPEN-2"], "different sets to different members"),
@@ -60,6 +60,13 @@ const ATTACKS: [Attack; 54] = [
     Attack(45, "c", &[], "the admin API without the token, on every path"),
     Attack(46, "h", &["SIG-1", "SEAL-1"], "truncated signatures and tags"),
     Attack(47, "h", &[], "a model file as code, names as paths"),
+    Attack(48, "j", &[], "the audit log cut, reordered, forked; its disk full, its sinks hanging"),
+    Attack(
+        49,
+        "j",
+        &[],
+        "a disabled or unknown key on a signed model, its own time believed, a failure without exit code",
+    ),
     Attack(51, "c", &[], "secrets in the logs"),
     Attack(54, "c", &["DEAL-1"], "members below the threshold pool what they have"),
     Attack(55, "a", &["MASK-4"], "messages lost after they took effect, repeated, reordered"),

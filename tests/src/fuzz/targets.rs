@@ -29,7 +29,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::corpus::{Corpus, deployment};
-use super::{Target, endpoints, forged, machines};
+use super::{Target, endpoints, forged, machines, sequences};
 use crate::Deployment;
 
 /// Every target, with its corpus.
@@ -50,6 +50,7 @@ pub fn all() -> Vec<Target> {
     targets.push(machines::roster(direct, &small));
     targets.extend(machines::all(masked, &corpus));
     targets.extend(forged::all(masked, &corpus));
+    targets.push(sequences::round(masked));
     targets
 }
 
