@@ -118,7 +118,7 @@ fn model(folder: &Path, standing: Standing) {
     fs::write(folder.join("root.json"), root.to_bytes().unwrap()).unwrap();
 }
 
-/// [KL-22], F7
+/// [KL-22], F7; RT-49
 #[test]
 fn kl_22_a_model_that_does_not_verify_has_exit_code_1() {
     let folder = tempfile::tempdir().unwrap();

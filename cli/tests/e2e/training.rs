@@ -210,7 +210,8 @@ fn compare(course: &Course, seed: u64, tolerance: f64) {
 fn a_training_survives_kills_of_devices_and_coordinator() {
     let course =
         Course { task: TaskKind::Logistic, parties: 8, rounds: 7, victims: 2, stages: [3, 6, 2, 2, 2] };
-    // A death between the record of a result and its model loses that mean: of seven, one shows.
+    // A death between the record of a result and its model loses that mean, and the dead devices' data are missing:
+    // with seven rounds and eight devices that may show.
     compare(&course, 1, 0.02);
 }
 
