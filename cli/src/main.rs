@@ -8,11 +8,13 @@ mod audit;
 mod bench;
 mod coordinator;
 mod error;
+mod keys;
 mod logging;
 mod participant;
 mod policy;
 mod process;
 mod sim;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,7 @@ const EXAMPLES: &str = "Examples:
   quorate coordinator init FOLDER           set up a coordinator
   quorate participant show --state device   show what a device knows of its deployment
   quorate bench --dim 100000                measure the pieces of a round on this machine
+  quorate keys ls                           what the audit log says of a coordinator's keys
   quorate round ls --watch                  follow the rounds of a running coordinator
 
 Not audited. What is protected, from whom and under which numbers: docs/THREAT_MODEL.md";
@@ -57,6 +60,12 @@ enum Command {
     Model(admin::ModelArgs),
     /// Verify and export an audit log
     Audit(audit::AuditArgs),
+    /// Show, rotate and revoke the keys of a deployment
+    Keys(keys::KeysArgs),
+    /// Make, sign, verify and install trust roots
+    Trust(trust::TrustArgs),
+    /// Reports on keys against the policy
+    Compliance(keys::ComplianceArgs),
     /// Check, compare and explain policies for keys
     Policy(policy::PolicyArgs),
 }
@@ -73,6 +82,9 @@ fn main() -> ExitCode {
         Command::Node(args) => admin::node(&args),
         Command::Model(args) => admin::model(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Keys(args) => keys::run(args),
+        Command::Trust(args) => trust::run(&args),
+        Command::Compliance(args) => keys::compliance(&args),
         Command::Policy(args) => policy::run(&args),
     };
     match result {

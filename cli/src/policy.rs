@@ -137,7 +137,7 @@ fn diff(old: &Policy, new: &Policy, as_json: bool) -> Result<(), Failure> {
     }
 }
 
-fn load(name: &str) -> Result<Policy, Failure> {
+pub fn load(name: &str) -> Result<Policy, Failure> {
     let path = Path::new(name);
     if path.exists() {
         let text = fs::read_to_string(path).map_err(|error| Failure::usage(format!("{name}: {error}")))?;

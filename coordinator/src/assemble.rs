@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use quorate_keys::when::{At, Time};
 use quorate_protocol::epoch::MAX_PARTIES;
 use thiserror::Error;
 
 use crate::audit::{Audit, AuditError};
 use crate::config::{CommitteePlan, Config};
+use crate::keeper::{Keeper, KeeperError, Places, PlainRoom, Roots};
 use crate::models::{Exporter, ModelError, ModelStore};
 use crate::node::Parts;
 use crate::schedule::{Committee, Plan};
@@ -24,6 +26,9 @@ pub enum AssembleError {
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The keys.
+    #[error(transparent)]
+    Keeper(#[from] KeeperError),
     /// Database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -51,6 +56,10 @@ pub async fn assemble(config: &Config, secrets: Secrets) -> Result<Parts<SqliteS
     let Secrets { identity, authority, .. } = secrets;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let audit = Audit::open(&config.audit(), authority.deployment(), now)?;
+    let room = Box::new(PlainRoom::new(&config.key_room()));
+    let at = At::new(Time(now), 0);
+    let places = Places { room, roots: Roots::new(&config.roots()) };
+    let keeper = Keeper::open(audit, places, config.rotation.policy.clone(), &identity, at)?;
     let service = Service::open(identity, &config.ledger())?;
     // Made by init only: a new one would have forgotten who is evicted.
     if !config.database().exists() {
@@ -79,7 +88,8 @@ pub async fn assemble(config: &Config, secrets: Secrets) -> Result<Parts<SqliteS
         retention: config.retention,
         plan: plan(config),
         authority,
-        audit: Some(audit),
+        keeper: Some(keeper),
+        approvers: config.rotation.approvers.clone(),
         limits: config.limits.clone(),
         allow_list: config.enrolment.allow_list,
         most_enrolled: config.enrolment.max,

@@ -19,13 +19,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use getrandom::SysRng;
 use quorate_crypto::hash::sha256;
-use quorate_crypto::sign::SigningKey;
+use quorate_crypto::sign::{PublicKey, SigningKey};
 use quorate_keys::audit::{
-    Act, Closed, Decision, Directory, Event, Fact, Files as _, LogError, LogName, Mark, Marks, Recorded,
-    Shard, ShardSink, Signer, Sinks, Text, Value, What, verifier_key,
+    Act, Closed, Decision, Directory, Event, Fact, Files as _, LogError, LogName, Mark, Marks, Offer,
+    Recorded, Shard, ShardSink, Signer, Sink, SinkError, Sinks, TellError, Text, Told, Trust, Value, What,
+    parse_verifier_key, tell, verifier_key,
 };
 use quorate_keys::{Class, DeploymentId, KeyId, KeyName};
 use rand_core::UnwrapErr;
@@ -50,6 +52,9 @@ pub enum AuditError {
     /// Reading or writing failed.
     #[error("the audit log's files: {0}")]
     Io(#[from] io::Error),
+    /// The log tells nothing.
+    #[error(transparent)]
+    Told(#[from] TellError),
     /// The log does not load, or was set back.
     #[error("the audit log: {0}")]
     Log(#[from] LogError),
@@ -63,6 +68,9 @@ pub enum AuditError {
 
 /// A log that is written to.
 pub struct Audit {
+    places: AuditPlaces,
+    name: LogName,
+    log: Log,
     sinks: Sinks,
     queued: Option<Recorded>,
     /// What could not be queued yet.
@@ -78,26 +86,89 @@ impl Audit {
         let name = log_name(deployment);
         let mut files = Directory::new(&places.folder);
         let mut marks = FileMarks(Directory::new(&places.keys.join(MARKS)));
-        let (number, key) = match newest(&places.keys)? {
-            Some((number, path)) => (number, read_key(&path)?),
-            None if files.read("1/checkpoint")?.is_some() => {
+        let mut keys = key_files(&places.keys)?;
+        if keys.is_empty() {
+            if files.read("1/checkpoint")?.is_some() {
                 return Err(AuditError::NoKey(places.keys.clone()));
             }
-            None => (1, begin_key(&places.keys, &name, now)?),
-        };
-        let loaded = Shard::load(&files, &name, number, &Signer::new(&key, &mut marks));
-        let shard = match loaded {
+            let key = SigningKey::generate(&mut UnwrapErr(SysRng));
+            let public = verifier_key(&name.origin(1), key.public()).map_err(LogError::from)?;
+            make_folder(&places.keys)?;
+            Directory::new(&places.keys).write(VERIFIER, format!("{public}\n").as_bytes())?;
+            keys.insert(1, keep_key(&places.keys, (1, &key), now)?);
+        }
+        let (number, path) = keys.pop_last().ok_or_else(|| AuditError::NoKey(places.keys.clone()))?;
+        let key = read_key(&path)?;
+        let act = |reason| Act { at: now, actor: text(ACTOR), reason: text(reason) };
+        let (shard, key, next) = match Shard::load(&files, &name, number, &Signer::new(&key, &mut marks)) {
             Err(LogError::Missing) if number == 1 => {
-                let act = Act { at: now, actor: text(ACTOR), reason: text("the deployment begins") };
-                let mut shard = Shard::first(&name, key.public(), act)?;
+                let mut shard = Shard::first(&name, key.public(), act("the deployment begins"))?;
                 shard.publish(&mut files, &mut Signer::new(&key, &mut marks))?;
-                shard
+                (shard, key, None)
             }
-            loaded => loaded?,
+            // Interrupted between the new key and the new shard.
+            Err(LogError::Missing) => {
+                let (before, path) = keys.pop_last().ok_or_else(|| AuditError::NoKey(places.keys.clone()))?;
+                let old = read_key(&path)?;
+                let shard = Shard::load(&files, &name, before, &Signer::new(&old, &mut marks))?;
+                (shard, old, Some(key))
+            }
+            loaded => (loaded?, key, None),
         };
-        let sink = ShardSink::new(shard, files, marks, key);
-        let sinks = Sinks::new(vec![Box::new(sink)], PATIENCE);
-        Ok(Self { sinks, queued: None, waiting: Vec::new() })
+        let mut sink = ShardSink::new(shard, files, marks, key);
+        if let Some(next) = next {
+            sink.rotate(&name, next, act("a new shard"))?;
+        }
+        let log = Log(Arc::new(Mutex::new(sink)));
+        let sinks = Sinks::new(vec![Box::new(log.clone())], PATIENCE);
+        Ok(Self { places: places.clone(), name, log, sinks, queued: None, waiting: Vec::new() })
+    }
+
+    /// Verifies the whole log and gives the inventory that it tells.
+    ///
+    /// # Errors
+    /// [`AuditError::Told`].
+    pub fn told(&self) -> Result<Told, AuditError> {
+        let path = self.places.keys.join(VERIFIER);
+        let public = fs::read_to_string(&path)?;
+        let (_, key) = parse_verifier_key(public.trim()).map_err(|_| AuditError::Key(path))?;
+        let trust = Trust { name: self.name.clone(), keys: BTreeMap::from([(1, key)]) };
+        Ok(tell(&Directory::new(&self.places.folder), &trust, &[])?)
+    }
+
+    /// Ends the shard and begins the next one with this key ([KL-24]). All that was noted must be settled.
+    ///
+    /// # Errors
+    /// [`AuditError`]; the key is kept, so that the next start goes on from there.
+    pub fn rotate(&mut self, next: SigningKey, now: u64) -> Result<(), AuditError> {
+        let number = self.shard().saturating_add(1);
+        keep_key(&self.places.keys, (number, &next), now)?;
+        let act = Act { at: now, actor: text(ACTOR), reason: text("a new shard") };
+        Ok(self.log.lock().rotate(&self.name, next, act)?)
+    }
+
+    /// The log's name.
+    #[must_use]
+    pub const fn name(&self) -> &LogName {
+        &self.name
+    }
+
+    /// The shard that is written to.
+    #[must_use]
+    pub fn shard(&self) -> u32 {
+        self.log.lock().shard().number()
+    }
+
+    /// Entries in the shard that is written to.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.log.lock().shard().len()
+    }
+
+    /// The public key of that shard.
+    #[must_use]
+    pub fn key(&self) -> PublicKey {
+        self.log.lock().public().clone()
     }
 
     /// Notes an event; it counts once [`Audit::settle`] has returned.
@@ -163,11 +234,11 @@ fn key(class: Class, name: &str, version: u32) -> KeyId {
 
 /// Something that the coordinator does with a key.
 pub(crate) fn event(at: u64, what: What, key: KeyId, reason: &str, facts: Particulars) -> Event {
-    Event { at, actor: text(ACTOR), what, keys: vec![key], reason: text(reason), facts }
+    Event { at, actor: text(ACTOR), what, keys: vec![key], reason: text(reason), facts, change: None }
 }
 
 /// A text of the program's own.
-fn text(words: &str) -> Text {
+pub(crate) fn text(words: &str) -> Text {
     let short: String = words.chars().filter(|c| !c.is_control()).take(WORDS).collect();
     Text::new(&short).unwrap_or_else(|_| Text::new("-").expect("short"))
 }
@@ -177,20 +248,19 @@ pub(crate) fn said(words: &str) -> Value {
     Value::Text(text(words))
 }
 
-/// The key file of the newest shard.
-fn newest(keys: &Path) -> Result<Option<(u32, PathBuf)>, AuditError> {
+/// The key files by shard.
+fn key_files(keys: &Path) -> Result<BTreeMap<u32, PathBuf>, AuditError> {
     let listed = match fs::read_dir(keys) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         listed => listed?,
     };
-    let mut found = None;
+    let mut found = BTreeMap::new();
     for entry in listed {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let Some(stem) = name.strip_suffix(".key") else { continue };
         let number = stem.split('.').next().and_then(|number| number.parse().ok());
-        let number: u32 = number.ok_or_else(|| AuditError::Key(path.clone()))?;
-        found = found.max(Some((number, path)));
+        found.insert(number.ok_or_else(|| AuditError::Key(path.clone()))?, path);
     }
     Ok(found)
 }
@@ -203,21 +273,46 @@ fn read_key(path: &Path) -> Result<SigningKey, AuditError> {
     Ok(SigningKey::from_bytes(&seed))
 }
 
-fn begin_key(keys: &Path, name: &LogName, now: u64) -> Result<SigningKey, AuditError> {
-    let key = SigningKey::generate(&mut UnwrapErr(SysRng));
-    let public = verifier_key(&name.origin(1), key.public()).map_err(LogError::from)?;
-    make_folder(keys)?;
-    Directory::new(keys).write("log.vkey", format!("{public}\n").as_bytes())?;
-    // Whole or not at all: a key that is there has to read.
-    let interrupted = keys.join("1.key.tmp");
+/// Keeps a shard's key: whole or not at all, since a key that is there has to read.
+fn keep_key(keys: &Path, (shard, key): (u32, &SigningKey), now: u64) -> Result<PathBuf, AuditError> {
+    let interrupted = keys.join("new.tmp");
     match fs::remove_file(&interrupted) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
+    // One of an interrupted rotation was never in force.
+    if let Some(stale) = key_files(keys)?.remove(&shard) {
+        fs::remove_file(stale)?;
+    }
     private(&interrupted, &to_hex(key.to_bytes().as_slice()))?;
-    fs::rename(&interrupted, keys.join(format!("1.{now}.key")))?;
+    let path = keys.join(format!("{shard}.{now}.key"));
+    fs::rename(&interrupted, &path)?;
     sync(keys)?;
-    Ok(key)
+    Ok(path)
+}
+
+/// The log as a sink that somebody else may turn to a new shard.
+#[derive(Clone)]
+struct Log(Arc<Mutex<ShardSink<Directory, FileMarks>>>);
+
+impl Log {
+    fn lock(&self) -> MutexGuard<'_, ShardSink<Directory, FileMarks>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink for Log {
+    fn name(&self) -> &str {
+        "log"
+    }
+
+    fn offer(&mut self, seq: u64, line: &[u8]) -> Result<Offer, SinkError> {
+        self.lock().offer(seq, line)
+    }
+
+    fn settle(&mut self) -> Result<(), SinkError> {
+        self.lock().settle()
+    }
 }
 
 /// Marks in files of their own.
@@ -243,6 +338,7 @@ impl Marks for FileMarks {
 /// Who acts.
 const ACTOR: &str = "coordinator";
 const MARKS: &str = "marks";
+const VERIFIER: &str = "log.vkey";
 /// Seconds a sink may take.
 const PATIENCE: u64 = 5;
 /// Characters of a deployment's id in the name of its log.

@@ -11,10 +11,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use quorate_crypto::hash::Digest;
+use quorate_keys::KeyId;
 use quorate_protocol::error::{Abort, FaultKind};
 use quorate_transport::{Counts, Refusal};
 use tracing::{error, info, warn};
 
+use crate::keeper::KeeperError;
 use crate::ledger::LedgerError;
 use crate::models::ModelError;
 use crate::service::ServiceError;
@@ -179,6 +182,21 @@ pub fn store_failed(kind: &'static str) {
 /// The audit log takes nothing: nobody is enrolled and no round begins.
 pub fn audit_closed() {
     error!(event = "audit_closed", "the audit log takes nothing");
+}
+
+/// The keys could not be looked after: no round begins until it is mended.
+pub fn keeper_failed(why: &KeeperError) {
+    error!(event = "keeper_failed", detail = %why, "the keys cannot be looked after");
+}
+
+/// A key of the coordinator was made, became active or stopped processing.
+pub fn key_changed(key: &KeyId) {
+    info!(event = "key_changed", key = %key, "a key changed by policy or order");
+}
+
+/// An order about keys was carried out or refused.
+pub fn order_ended(digest: &Digest, outcome: &str) {
+    info!(event = "order_ended", order = %digest, outcome, "an order about keys");
 }
 
 /// The process was asked to end; the round under way is aborted.

@@ -177,6 +177,7 @@ async fn make(staging: &Path, options: &InitOptions) -> Result<(), InitError> {
     private(&staging.join("identity.key"), &to_hex(identity.to_bytes().as_slice()))?;
     private(&staging.join("authority.key"), &to_hex(&authority.key()))?;
     private(&staging.join("authority.certificate"), &to_hex(authority.certificate()))?;
+    private(&staging.join(DEPLOYMENT), &deployment.to_hex())?;
     private(&staging.join("admin.token"), &to_hex(token.as_slice()))?;
     SqliteStore::open(&staging.join("quorate.db")).await?.close().await;
     drop(Service::create(identity, Registry::new(deployment), &staging.join("ledger"))?);
@@ -256,6 +257,8 @@ pub(crate) fn sync(folder: &Path) -> io::Result<()> {
 const TEMPLATE: &str = include_str!("template.toml");
 const CONFIG: &str = "coordinator.toml";
 const INITIAL: &str = "initial.safetensors";
+/// Id of the deployment: no secret.
+pub(crate) const DEPLOYMENT: &str = "deployment.id";
 const STAGING: &str = ".init";
 const LOCK: &str = "lock";
 

@@ -23,6 +23,7 @@ pub mod histogram;
 mod hub;
 pub mod init;
 pub mod job;
+pub mod keeper;
 mod ledger;
 pub mod metrics;
 pub mod models;

@@ -7,6 +7,8 @@
 mod process;
 mod text;
 
+use quorate_keys::Class;
+use quorate_keys::report::{Gauge, Kind as Disagreement};
 use quorate_transport::Counts;
 
 use crate::events::ABORTS;
@@ -28,6 +30,7 @@ pub fn render(status: &Status, tally: &Tally, counts: &Counts) -> String {
     rounds(&mut text, tally);
     stages(&mut text, tally);
     parties(&mut text, tally);
+    keys(&mut text, tally);
     endpoint(&mut text, counts);
     process::render(&mut text);
     text.finish()
@@ -134,6 +137,36 @@ fn parties(text: &mut Text, tally: &Tally) {
     text.family("quorate_enrolments_total", Kind::Counter, "Enrolments by outcome.");
     text.sample(&[("outcome", "enrolled")], tally.enrolled);
     text.sample(&[("outcome", "refused")], tally.enrolments_refused);
+}
+
+/// For every class from the start: a figure that is missing must be seen, too ([KL-28]).
+fn keys(text: &mut Text, tally: &Tally) {
+    let figures: [(&str, &str, fn(&Gauge) -> u64); 5] = [
+        ("quorate_keys_active", "Lines of keys with an active key, by class.", |gauge| gauge.active),
+        ("quorate_key_age_seconds", "Age of the oldest active key of the class.", |gauge| gauge.age),
+        ("quorate_key_uses", "Counted uses of the active keys of the class.", |gauge| gauge.uses),
+        (
+            "quorate_key_next_due_timestamp_seconds",
+            "When the next key of the class is due; 0: never.",
+            |gauge| gauge.next_due.map_or(0, |time| time.0),
+        ),
+        (
+            "quorate_key_last_success_timestamp_seconds",
+            "When a key of the class last became active; 0: never.",
+            |gauge| gauge.last_success.map_or(0, |time| time.0),
+        ),
+    ];
+    for (name, help, figure) in figures {
+        text.family(name, Kind::Gauge, help);
+        for class in Class::ALL {
+            let value = tally.keys.get(&class).map_or(0, figure);
+            text.sample(&[("class", class.word())], value);
+        }
+    }
+    text.family("quorate_key_findings", Kind::Gauge, "Keys that disagree with the policy, by what is wrong.");
+    for kind in Disagreement::ALL {
+        text.sample(&[("finding", kind.word())], tally.key_findings.get(&kind).copied().unwrap_or(0));
+    }
 }
 
 fn endpoint(text: &mut Text, counts: &Counts) {

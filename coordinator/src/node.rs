@@ -17,6 +17,7 @@
 mod contribute;
 mod enrol;
 mod events;
+mod keys;
 mod play;
 mod task;
 
@@ -32,10 +33,10 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::task::{QUEUE, Task};
-use crate::audit::Audit;
 use crate::config::Retention;
 use crate::hub::{Hub, Shared};
 use crate::job::Job;
+use crate::keeper::{Approvers, Keeper};
 use crate::models::{Exporter, JobModel, ModelError};
 use crate::parties::Parties;
 use crate::schedule::Plan;
@@ -64,8 +65,10 @@ pub struct Parts<S> {
     pub plan: Plan,
     /// Certificates.
     pub authority: Authority,
-    /// What it did with keys; without it nothing is recorded.
-    pub audit: Option<Audit>,
+    /// Looks after its keys and records what it does with any; without it nothing is recorded.
+    pub keeper: Option<Keeper>,
+    /// Who may approve of orders about keys.
+    pub approvers: Approvers,
     /// Limits of the endpoint.
     pub limits: Limits,
     /// Whether only keys of the allow-list may enrol.
@@ -150,7 +153,9 @@ impl Node {
             shared: Arc::clone(&shared),
             parties: Parties::new(waiting),
             turns: Turns::new(limits.places),
-            audit: parts.audit,
+            keeper: parts.keeper,
+            approvers: parts.approvers,
+            tended: None,
             plans: PlanCache::default(),
             begun: Instant::now(),
             wakes: BTreeSet::new(),

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use quorate_keys::Class;
+use quorate_keys::report::{Gauge, Kind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -136,4 +138,8 @@ pub struct Tally {
     pub last_opened: u64,
     /// How long each stage of a round took, once it was over.
     pub stages: BTreeMap<Stage, Histogram>,
+    /// The figures of each class of keys.
+    pub keys: BTreeMap<Class, Gauge>,
+    /// Where keys and policy disagree, counted.
+    pub key_findings: BTreeMap<Kind, u64>,
 }

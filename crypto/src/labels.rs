@@ -106,6 +106,8 @@ labels! {
     REVOCATIONS = "revocations";
     /// Signature over a list of revoked keys.
     REVOCATIONS_SIGN = "revocations-sign";
+    /// Approval of an order of an operator about keys.
+    KEY_ORDER_SIGN = "key-order-sign";
     /// List of ids of which a party lets a committee be named.
     NAMED = "named";
     /// List of ids of which a party lets a seed's ceremony be held.

@@ -60,6 +60,35 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Overdue,
+        Self::OverLimit,
+        Self::Vacant,
+        Self::Weak,
+        Self::Misplaced,
+        Self::Waiting,
+        Self::NearExpiry,
+        Self::Unused,
+        Self::Ahead,
+    ];
+
+    /// Its word, as it stands in reports and metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Overdue => "overdue",
+            Self::OverLimit => "over-limit",
+            Self::Vacant => "vacant",
+            Self::Weak => "weak",
+            Self::Misplaced => "misplaced",
+            Self::Waiting => "waiting",
+            Self::NearExpiry => "near-expiry",
+            Self::Unused => "unused",
+            Self::Ahead => "ahead",
+        }
+    }
+
     /// Whether the policy is broken; the rest is for somebody to look at.
     #[must_use]
     pub const fn is_breach(self) -> bool {

@@ -178,6 +178,19 @@ impl SignedRoot {
         Ok(())
     }
 
+    /// By which it is pinned.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn fingerprint(&self) -> Result<Digest, RootError> {
+        self.signed.digest()
+    }
+
+    /// By whose name it is signed; nothing is verified.
+    pub fn signers(&self) -> impl Iterator<Item = &KeyId> {
+        self.signatures.keys()
+    }
+
     /// What it says; nothing to act on.
     #[must_use]
     pub fn unverified(&self) -> &Root {

@@ -181,6 +181,10 @@ pub fn readiness(now: At, key: &Key, line: &Line, rule: &Rule) -> Option<Cause> 
     if !line.has_begun() {
         return Some(Cause::First);
     }
+    // Since the last key was compromised nothing protects: what the wait is for has happened already.
+    if line.is_vacant() {
+        return Some(Cause::Deadline);
+    }
     let waited = now.time.since(key.dates.created.time) >= rule.propagation_time;
     if rule.propagation_acks == 0 || key.origin.audience == 0 {
         return waited.then_some(Cause::Propagated);

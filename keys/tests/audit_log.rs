@@ -16,6 +16,9 @@ use quorate_keys::audit::{
     Value, What, export, verifier_key, verify,
 };
 
+/// Words of the catalogue when the fixture was made, without those of shards; later ones stand behind them.
+const WORDS: usize = 32;
+
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/audit-v1")
 }
@@ -40,13 +43,14 @@ fn event(count: u64) -> Event {
     Event {
         at: 1_764_190_000 + count,
         actor: Text::new("policy:default").unwrap(),
-        what: What::ALL[2 + usize::try_from(count).unwrap() % (What::ALL.len() - 2)],
+        what: What::ALL[2 + usize::try_from(count).unwrap() % WORDS],
         keys: vec!["model/global@3".parse().unwrap()],
         reason: Text::new("fixture, größer als ASCII").unwrap(),
         facts: BTreeMap::from([
             (Fact::Count, Value::Number(count)),
             (Fact::PublicKey, Value::Key(key(9).public().clone())),
         ]),
+        change: None,
     }
 }
 
@@ -105,7 +109,10 @@ fn kl_29_the_log_is_written_as_before() {
     let folder = tempfile::tempdir().unwrap();
     write(&mut Directory::new(folder.path()));
     assert!(verify(&Directory::new(folder.path()), &trust(), &[]).is_ok());
-    assert_eq!(all_files(folder.path()), all_files(&fixture()));
+    let (now, then) = (all_files(folder.path()), all_files(&fixture()));
+    let differing: Vec<_> =
+        then.iter().filter(|(name, bytes)| now.get(*name) != Some(bytes)).map(|(name, _)| name).collect();
+    assert!(differing.is_empty() && now.len() == then.len(), "{differing:?}");
 }
 
 /// A reader in another language, with nothing but a hash function: it agrees with the log, and refuses a changed one.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::keys::LogAt;
+
 /// Where the coordinator is, and what opens it.
 #[derive(Args)]
 pub struct Access {
@@ -132,9 +134,35 @@ const MODEL_EXAMPLES: &str = "Examples:
 pub enum ModelCommand {
     /// List the versions of the models, the newest first
     Ls(ModelsArgs),
-    /// Verify a signed model on disk against a trust root; asks nobody
+    /// Copy a signed model out of a coordinator's folder
+    Export(ExportArgs),
+    /// Verify a signed model on disk against a trust root, or an audit log; asks nobody
     Verify(VerifyArgs),
 }
+
+#[derive(Args)]
+#[command(after_help = EXPORT_EXAMPLES)]
+pub struct ExportArgs {
+    /// The job
+    #[arg(value_name = "JOB")]
+    pub job: String,
+    /// The version [default: the newest]
+    #[arg(long = "version", value_name = "N", id = "model_version")]
+    pub version: Option<u64>,
+    /// Folder to be made: model.safetensors and model.sig
+    #[arg(long, value_name = "FOLDER")]
+    pub out: PathBuf,
+    /// File for the public key, as the public model-signing tool wants it
+    #[arg(long, value_name = "FILE")]
+    pub key_out: Option<PathBuf>,
+    #[command(flatten)]
+    pub log: LogAt,
+}
+
+const EXPORT_EXAMPLES: &str = "Examples:
+  quorate model export digits --out digits-7 --config my-coordinator/coordinator.toml
+  quorate model export digits --version 7 --out digits-7 --key-out model-key.pem
+  quorate model verify digits-7 --config my-coordinator/coordinator.toml";
 
 #[derive(Args)]
 #[command(after_help = VERIFY_EXAMPLES)]
@@ -144,7 +172,9 @@ pub struct VerifyArgs {
     pub folder: PathBuf,
     /// The trust root that is pinned here
     #[arg(long, value_name = "FILE")]
-    pub root: PathBuf,
+    pub root: Option<PathBuf>,
+    #[command(flatten)]
+    pub log: LogAt,
     /// Refuse trust roots before this version
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub root_version: u64,
@@ -154,16 +184,15 @@ pub struct VerifyArgs {
     /// Take a model of a retired key all the same
     #[arg(long)]
     pub accept_archived: bool,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
-const VERIFY_EXAMPLES: &str = "Exit code 0: may be used. 1: not. 2: wrong use.
+const VERIFY_EXAMPLES: &str =
+    "Exit code 0: may be used. 1: not. 2: wrong use. Without --root the keys are those of the audit log.
 
 Examples:
   quorate model verify global --root root.json --seen-round 40
-  quorate model verify global --root root.json --json";
+  quorate model verify global --root root.json --json
+  quorate model verify global --config my-coordinator/coordinator.toml";
 
 #[derive(Args)]
 #[command(after_help = MODEL_EXAMPLES)]

@@ -6,6 +6,7 @@
 mod args;
 mod client;
 mod local;
+mod model_export;
 mod model_verify;
 mod show;
 mod watch;
@@ -47,6 +48,7 @@ pub fn node(args: &NodeArgs) -> Result<(), Failure> {
 pub fn model(args: &ModelArgs) -> Result<(), Failure> {
     let args = match &args.command {
         ModelCommand::Ls(args) => args,
+        ModelCommand::Export(args) => return model_export::export(args),
         ModelCommand::Verify(args) => return model_verify::verify(args),
     };
     let query = args.job.as_deref().map(|job| ("job", job.to_owned()));

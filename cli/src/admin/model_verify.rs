@@ -1,4 +1,4 @@
-//! `quorate model verify`: a signed model on disk against a pinned trust root.
+//! `quorate model verify`: a signed model on disk against a pinned trust root, or against an audit log.
 //!
 //! Exit code 0 says that the model may be used; each other verdict has exit code 1 ([KL-22]).
 
@@ -8,21 +8,30 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use quorate_crypto::hash::Digest;
+use quorate_keys::KeyId;
 use quorate_keys::model_signature::statement::{SIGNATURE_FILE, file_digest};
-use quorate_keys::model_signature::{Bundle, FileName, ModelTrust, Verdict, Verified};
+use quorate_keys::model_signature::{Bundle, FileName, ModelKey, ModelTrust, Verdict, Verified};
+use quorate_keys::policy::Template;
 use quorate_keys::root::TrustRoot;
 use serde_json::json;
 
 use super::args::VerifyArgs;
 use crate::error::Failure;
+use crate::keys::LogAt;
 
 /// `quorate model verify`.
 pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(Failure::usage)?.as_secs();
-    let root = TrustRoot::load(&read(&args.root)?, args.root_version, now)
-        .map_err(|error| Failure::failed(format!("{}: {error}", args.root.display())))?;
-    let result = judge(args, &root, now);
-    if args.json {
+    let keys = match &args.root {
+        Some(file) => {
+            let root = TrustRoot::load(&read(file)?, args.root_version, now)
+                .map_err(|error| Failure::failed(format!("{}: {error}", file.display())))?;
+            root.get().model.clone()
+        }
+        None => logged(&args.log)?,
+    };
+    let result = judge(args, &keys, now);
+    if args.log.json {
         let answer = match &result {
             Ok(verified) => json!({
                 "verified": true,
@@ -45,23 +54,33 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
             word(verdict)
         )));
     }
-    if !args.json {
+    if !args.log.json {
         let rounds = statement.claims.rounds;
         println!("verified: {}, signed by {key}, rounds {} to {}", word(verdict), rounds.first, rounds.last);
     }
     Ok(())
 }
 
-fn judge(args: &VerifyArgs, root: &TrustRoot, now: u64) -> Result<Verified, String> {
+fn judge(args: &VerifyArgs, keys: &BTreeMap<KeyId, ModelKey>, now: u64) -> Result<Verified, String> {
     let signature = args.folder.join(SIGNATURE_FILE);
     let bytes = fs::read(&signature).map_err(|error| format!("{}: {error}", signature.display()))?;
     let bundle = Bundle::parse(&bytes).map_err(|error| error.to_string())?;
-    let trust = ModelTrust { keys: &root.get().model, seen_round: args.seen_round, now, logged_at: None };
+    let trust = ModelTrust { keys, seen_round: args.seen_round, now, logged_at: None };
     let verified = bundle.verify(&trust).map_err(|error| error.to_string())?;
     let mut files = BTreeMap::new();
     digests(&args.folder, "", &mut files)?;
     verified.statement.matches(&files).map_err(|error| error.to_string())?;
     Ok(verified)
+}
+
+/// The keys that an audit log tells, each as its state is; how long they go on is for the policy to say.
+fn logged(log: &LogAt) -> Result<BTreeMap<KeyId, ModelKey>, Failure> {
+    let policy = crate::coordinator::load(&log.at.file()).map_or_else(
+        |_| Template::Default.policy().map_err(Failure::failed),
+        |config| Ok(config.rotation.policy),
+    )?;
+    let told = crate::keys::told(log)?;
+    Ok(told.model_keys(&policy))
 }
 
 /// Digests of all files of a folder; anything else than files and folders is refused.

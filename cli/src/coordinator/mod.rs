@@ -15,7 +15,7 @@ use quorate_coordinator::init::{FirstJob, InitError, InitOptions, init};
 use quorate_coordinator::secrets::Secrets;
 use quorate_sim::task::{TaskKind, TaskOptions};
 
-pub use args::CoordinatorArgs;
+pub use args::{At, CoordinatorArgs};
 use args::{CheckArgs, CoordinatorCommand, InitArgs};
 
 use crate::error::Failure;
@@ -105,13 +105,25 @@ fn check(args: &CheckArgs) -> Result<(), Failure> {
 }
 
 /// A checked configuration, or everything that is wrong with it.
-fn load(file: &Path) -> Result<Config, Failure> {
+pub fn load(file: &Path) -> Result<Config, Failure> {
     Config::load(file, &Environment::of_process()).map_err(Failure::usage)
 }
 
 /// Runs one piece of work to its end.
 pub fn wait<T, E: From<std::io::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+/// A new file for its owner's eyes; one that is there is not touched.
+pub fn private_file(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut options = std::fs::File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(format!("{text}\n").as_bytes())?;
+    file.sync_all()
 }
 
 /// Milliseconds since 1970.

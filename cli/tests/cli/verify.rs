@@ -35,7 +35,9 @@ fn log(folder: &Path, more: bool) -> String {
     for at in 2..if more { 7 } else { 6 } {
         let (what, keys) = (What::KeyUsed, vec!["model/global@1".parse().unwrap()]);
         let facts = BTreeMap::new();
-        shard.append(Event { at, actor: text("test"), what, keys, reason: text(""), facts }).unwrap();
+        shard
+            .append(Event { at, actor: text("test"), what, keys, reason: text(""), facts, change: None })
+            .unwrap();
     }
     let note: Note = shard.publish(&mut files, &mut Signer::new(&own, &mut marks)).unwrap();
     fs::write(folder.join("kept"), note.to_bytes()).unwrap();

@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use quorate_crypto::hash::Digest;
 use quorate_protocol::epoch::EpochRecord;
 use quorate_protocol::policy::Policy;
 use quorate_transport::Limits;
@@ -29,6 +30,7 @@ mod findings;
 mod jobs;
 mod plan;
 mod reader;
+mod rotation;
 mod schema;
 mod sections;
 mod tree;
@@ -36,6 +38,7 @@ mod tree;
 pub use findings::{Finding, Findings};
 pub use jobs::{InitialModel, JobPlan};
 pub use plan::Misfit;
+pub use rotation::Rotation;
 pub use schema::schema;
 
 pub(crate) use sections::is_name;
@@ -212,6 +215,8 @@ pub struct Config {
     pub epoch: EpochPlan,
     /// The operator's policy, whose hash is in every manifest.
     pub policy: Policy,
+    /// How keys are looked after.
+    pub rotation: Rotation,
     /// Retention.
     pub retention: Retention,
     /// Results.
@@ -311,10 +316,31 @@ impl Config {
         self.folder.join("quorate.db")
     }
 
+    /// The id of the deployment, as init wrote it.
+    ///
+    /// # Errors
+    /// If the file cannot be read or holds no id.
+    pub fn deployment_id(&self) -> std::io::Result<Digest> {
+        let text = fs::read_to_string(self.folder.join(crate::init::DEPLOYMENT))?;
+        Digest::from_hex(text.trim()).ok_or_else(|| std::io::ErrorKind::InvalidData.into())
+    }
+
     /// The audit log.
     #[must_use]
     pub fn audit(&self) -> AuditPlaces {
         AuditPlaces { folder: self.folder.join("audit"), keys: self.folder.join("audit-keys") }
+    }
+
+    /// Secrets of the coordinator's keys.
+    #[must_use]
+    pub fn key_room(&self) -> PathBuf {
+        self.folder.join("keys")
+    }
+
+    /// Trust roots.
+    #[must_use]
+    pub fn roots(&self) -> PathBuf {
+        self.folder.join("trust")
     }
 
     /// Folder of the models.

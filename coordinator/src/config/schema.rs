@@ -39,6 +39,10 @@ mirror! {
         epoch: Epoch,
         /// The operator's policy.
         policy: Policy,
+        /// How keys are looked after.
+        rotation: Rotation,
+        /// Who may approve of orders about keys, by name.
+        approvers: BTreeMap<String, Approver>,
         /// Training jobs by name.
         jobs: BTreeMap<String, Job>,
         /// What is kept, counted from the newest.
@@ -56,6 +60,16 @@ mirror! {
         name: String,
         /// Folder of everything the coordinator keeps.
         folder: String,
+    }
+    /// How keys are looked after
+    Rotation {
+        /// Policy of keys: default, strict, nist-sp800-57, pci-dss-4, hipaa, or a file.
+        policy: String,
+    }
+    /// A person who may approve
+    Approver {
+        /// Ed25519 public key, hexadecimal.
+        key: String,
     }
     /// Endpoint
     Listen {

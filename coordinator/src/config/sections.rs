@@ -33,6 +33,7 @@ pub(super) fn read(root: &Section<'_>, base: &Path) -> Config {
         enrolment: enrolment(&root.section("enrolment")),
         epoch,
         policy: policy(&root.section("policy"), named),
+        rotation: super::rotation::read(&root.section("rotation"), &root.section("approvers"), base),
         retention: retention(&root.section("retention")),
         results: results(&root.section("results"), base),
         log: log(&root.section("log")),

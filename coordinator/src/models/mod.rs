@@ -3,6 +3,7 @@
 //! ```text
 //! models/JOB/0000000007.state          optimiser's state, and H(model; file) of the file beside it; written first
 //! models/JOB/0000000007.safetensors    the model, with job, version and round in its metadata
+//! models/JOB/0000000007.sig            its signature (KEYS.md), if the coordinator keeps keys; written last
 //! ```
 //!
 //! The newest version whose two files fit each other counts, so a crash leaves the version before or the version
@@ -207,6 +208,14 @@ impl JobModel {
         Ok(&self.current)
     }
 
+    /// Keeps the signature of a version beside it.
+    ///
+    /// # Errors
+    /// [`ModelError::Io`].
+    pub fn attach(&self, version: u64, signature: &[u8]) -> Result<(), ModelError> {
+        Ok(self.folder.replace(&signature_name(version), &[signature])?)
+    }
+
     /// The file of an older version, if it is still there.
     ///
     /// # Errors
@@ -227,6 +236,7 @@ impl JobModel {
         for version in &old {
             self.folder.remove(&model_name(*version))?;
             self.folder.remove(&state_name(*version))?;
+            self.folder.remove(&signature_name(*version))?;
         }
         Ok(old)
     }
@@ -320,7 +330,12 @@ fn state_name(version: u64) -> String {
     format!("{version:010}{STATE}")
 }
 
+fn signature_name(version: u64) -> String {
+    format!("{version:010}{SIGNATURE}")
+}
+
 const MODEL: &str = ".safetensors";
+const SIGNATURE: &str = ".sig";
 const STATE: &str = ".state";
 
 #[cfg(test)]

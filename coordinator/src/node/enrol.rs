@@ -110,6 +110,7 @@ impl<S: Store> Task<S> {
             crate::events::store_failed("enrolment");
         }
         if known.is_none() {
+            self.key_event(|keeper, at| keeper.enrolled(at, id.index, &request.key));
             crate::events::enrolled(id.index);
             self.shared.count(|tally| tally.enrolled += 1);
             self.drawn = None;

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_keys::audit::{Fact, Value, What};
 use quorate_protocol::coordinator::{CoordinatorEvent, Opened};
 use quorate_protocol::error::Abort;
 use quorate_protocol::id::Time;
@@ -14,7 +13,6 @@ use quorate_protocol::transcript;
 use super::NodeError;
 use super::play::{Current, mode};
 use super::task::{Task, wall};
-use crate::audit::{self, Particulars};
 use crate::events;
 use crate::hub::OpenRound;
 use crate::models::{Export, Version};
@@ -143,6 +141,10 @@ impl<S: Store> Task<S> {
                 None
             }
         };
+        if let Some(version) = &version {
+            self.sign(current.job, version);
+        }
+        let entry = &self.jobs[current.job];
         let (name, included) = (entry.job.name.clone(), opened.included.len() as u32);
         let done = entry.job.is_done(entry.opened).then_some(entry.opened);
         let number = version.as_ref().map(|version| version.version);
@@ -220,9 +222,7 @@ impl<S: Store> Task<S> {
 
     /// What protected a round protects nothing any more.
     fn ended(&mut self, round: u64, included: u64, how: &str) {
-        let facts =
-            Particulars::from([(Fact::Round, Value::Number(round)), (Fact::Count, Value::Number(included))]);
-        self.note(What::KeyDestroyed, audit::round_keys(round), how, facts);
+        self.key_event(|keeper, at| keeper.ended(at, (round, included), how));
         // The round has ended whatever the log says; no other begins before it is recorded.
         let _ = self.recorded();
     }
@@ -257,6 +257,7 @@ impl<S: Store> Task<S> {
         // The abort of a round that was cut off is in the ledger by now; its row follows below.
         while self.service.next_action().is_some() {}
         self.note_missing().await?;
+        self.record_parties();
         let unfinished = self.store.rounds(None, None, UNFINISHED).await?;
         for row in unfinished.into_iter().filter(|row| row.ended.is_none()) {
             let ended = self.ending_of(row.number);

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use quorate_keys::audit::{Fact, Value, What};
+use quorate_keys::audit::{Fact, Value};
 use quorate_protocol::coordinator::{CeremonyConfig, CommitteeChoice, Coordinator, Drawn};
 use quorate_protocol::id::Time;
 use quorate_protocol::manifest::Mode;
 
 use super::NodeError;
 use super::task::{Task, tolerable, wall};
-use crate::audit::{self, Particulars};
+use crate::audit::{Particulars, said};
 use crate::job::Job;
 use crate::models::JobModel;
 use crate::schedule::{Candidate, Committee, Facts, Next, Plan};
@@ -67,6 +67,9 @@ impl<S: Store> Task<S> {
             self.why = Some("the audit log takes nothing: see its folder and disk".to_owned());
             self.wakes.insert(self.now().plus(RETRY));
             self.changed();
+            return Ok(false);
+        }
+        if !self.tend() {
             return Ok(false);
         }
         let next = self.next();
@@ -166,16 +169,19 @@ impl<S: Store> Task<S> {
         let config = entry.job.round_from(entry.model.current().hash);
         self.serve();
         let now = self.now();
+        if !self.count_round() {
+            return Ok(false);
+        }
         match self.service.start_round(now, &config, &self.plans) {
             Ok(round) => {
                 self.began(at, round, now);
                 let facts = Particulars::from([
                     (Fact::Round, Value::Number(round)),
-                    (Fact::Object, audit::said(&self.jobs[at].job.name)),
+                    (Fact::Object, said(&self.jobs[at].job.name)),
                     (Fact::Policy, Value::Digest(config.policy)),
                     (Fact::Model, Value::Digest(config.model)),
                 ]);
-                self.note(What::KeyGenerated, audit::round_keys(round), "a round begins", facts);
+                self.key_event(|keeper, at| keeper.begun(at, round, facts));
                 // Nothing of the round has left yet.
                 if !self.recorded() {
                     self.service.cancel(now).or_else(tolerable)?;

@@ -5,7 +5,6 @@ use std::mem::Discriminant;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use quorate_keys::KeyId;
 use quorate_keys::audit::What;
 use quorate_protocol::coordinator::Coordinator;
 use quorate_protocol::error::FaultKind;
@@ -17,9 +16,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
 use super::{Fit, NodeError, Stop, contribute, enrol, play};
-use crate::audit::{self, Audit, Particulars};
+use crate::audit::{self, Particulars};
 use crate::config::Retention;
 use crate::hub::{Command, Hub, Shared};
+use crate::keeper::{Approvers, Keeper};
 use crate::models::Exporter;
 use crate::parties::Parties;
 use crate::schedule::{Plan, Why};
@@ -42,7 +42,10 @@ pub(super) struct Task<S> {
     pub(super) shared: Arc<Shared>,
     pub(super) parties: Parties,
     pub(super) turns: Turns,
-    pub(super) audit: Option<Audit>,
+    pub(super) keeper: Option<Keeper>,
+    pub(super) approvers: Approvers,
+    /// When keys were last looked after.
+    pub(super) tended: Option<Instant>,
     pub(super) plans: PlanCache,
     pub(super) begun: Instant,
     pub(super) wakes: BTreeSet<Time>,
@@ -96,7 +99,7 @@ impl<S: Store> Task<S> {
                     None => break,
                 },
                 () = sleep_until(until.into()) => {}
-                _ = every.tick() => self.housekeep().await,
+                _ = every.tick() => self.housekeep().await?,
                 changed = stopping.changed() => if changed.is_err() {
                     // The owner has dropped it: as good as a crash, nothing more is written down.
                     return Ok(());
@@ -241,28 +244,12 @@ impl<S: Store> Task<S> {
     }
 
     /// Evictions that were written to the database meanwhile.
-    pub(super) async fn housekeep(&mut self) {
+    pub(super) async fn housekeep(&mut self) -> Result<(), NodeError> {
         match self.store.evicted().await {
             Ok(evicted) => self.evict(evicted),
             Err(_) => crate::events::store_failed("evictions"),
         }
-    }
-
-    /// Notes for the audit log what is done with a key.
-    pub(super) fn note(&mut self, what: What, key: KeyId, reason: &str, facts: Particulars) {
-        if let Some(audit) = &mut self.audit {
-            audit.note(audit::event(wall() / 1_000, what, key, reason, facts));
-        }
-    }
-
-    /// Whether all that was noted is in the audit log; what needs a record waits until then ([KL-25]).
-    pub(super) fn recorded(&mut self) -> bool {
-        let outcome = self.audit.as_mut().map_or(Ok(()), |audit| audit.settle(wall() / 1_000));
-        if outcome.is_err() {
-            crate::events::audit_closed();
-            self.shared.count(|tally| tally.audit_refused += 1);
-        }
-        outcome.is_ok()
+        self.orders().await
     }
 
     pub(super) fn evict(&mut self, evicted: BTreeSet<u32>) {
@@ -273,6 +260,7 @@ impl<S: Store> Task<S> {
         for index in evicted.difference(&known) {
             crate::events::evicted(*index);
             self.note(What::PartyRemoved, audit::party(*index), "evicted", Particulars::new());
+            self.key_event(|keeper, at| keeper.removed(at, *index));
         }
         self.shared.evict(evicted.clone());
         self.service.exclude(evicted.clone());

@@ -8,7 +8,7 @@ use sqlx_core::row::Row as _;
 use sqlx_sqlite::Sqlite;
 
 use super::enrolment::{bytes, conflict};
-use super::rows::{ModelRow, NodeRow, RoundBegun, RoundEnded, RoundRow, TokenRow};
+use super::rows::{ModelRow, NodeRow, OrderRow, RoundBegun, RoundEnded, RoundRow, TokenRow};
 use super::sqlite::{SqliteStore, number};
 use super::{Change, NewNode, NewToken, Reservation, Store, StoreError};
 
@@ -41,6 +41,18 @@ impl Store for SqliteStore {
 
     async fn token_of(&self, key_hash: Digest) -> Done<Option<TokenRow>> {
         self.token_by_key(key_hash).await
+    }
+
+    async fn order_submit(&self, digest: Digest, body: &str, now: u64) -> Done<Change> {
+        self.submit_order(digest, body, now).await
+    }
+
+    async fn orders(&self, open: bool) -> Done<Vec<OrderRow>> {
+        self.all_orders(open).await
+    }
+
+    async fn order_end(&self, digest: Digest, now: u64, outcome: &str) -> Done<()> {
+        self.end_order(digest, now, outcome).await
     }
 
     async fn allow_add(&self, key_hash: Digest, now: u64) -> Done<Change> {

@@ -23,10 +23,11 @@ use thiserror::Error;
 
 mod enrolment;
 mod history;
+mod orders;
 mod rows;
 mod sqlite;
 
-pub use rows::{ModelRow, NodeRow, Outcome, RoundBegun, RoundEnded, RoundRow, TokenRow};
+pub use rows::{ModelRow, NodeRow, OrderRow, Outcome, RoundBegun, RoundEnded, RoundRow, TokenRow};
 pub use sqlite::SqliteStore;
 
 /// Why the database did not do it. Nothing a peer sent is in it.
@@ -166,6 +167,23 @@ pub trait Store: Send + Sync + 'static {
     fn allow_list(&self) -> impl Future<Output = Result<Vec<Digest>, StoreError>> + Send;
     /// Whether a key is on that list.
     fn allowed(&self, key_hash: Digest) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Enters an order about keys; a digest counts once, for ever.
+    fn order_submit(
+        &self,
+        digest: Digest,
+        body: &str,
+        now: u64,
+    ) -> impl Future<Output = Result<Change, StoreError>> + Send;
+    /// Orders about keys, oldest first; only those that have not ended if `open`.
+    fn orders(&self, open: bool) -> impl Future<Output = Result<Vec<OrderRow>, StoreError>> + Send;
+    /// An order was carried out or refused. [`StoreError::Conflict`] if it had ended.
+    fn order_end(
+        &self,
+        digest: Digest,
+        now: u64,
+        outcome: &str,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Enters a party; may be repeated.
     fn node_enrolled(&self, node: &NewNode) -> impl Future<Output = Result<(), StoreError>> + Send;

@@ -30,6 +30,34 @@ pub struct TokenRow {
     pub revoked: Option<u64>,
 }
 
+/// An order about keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OrderRow {
+    /// What approvals sign, hexadecimal.
+    #[serde(serialize_with = "hex")]
+    pub digest: Digest,
+    /// The order with its approvals, as JSON.
+    pub body: String,
+    /// When it was submitted.
+    pub submitted: u64,
+    /// When it was carried out or refused.
+    pub ended: Option<u64>,
+    /// What became of it.
+    pub outcome: Option<String>,
+}
+
+impl OrderRow {
+    pub(super) fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            digest: digest(row, "digest")?,
+            body: text(row, "body")?,
+            submitted: number(row, "submitted")?,
+            ended: maybe_number(row, "ended")?,
+            outcome: maybe_text(row, "outcome")?,
+        })
+    }
+}
+
 /// An enrolled party.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeRow {

@@ -85,8 +85,10 @@ pub(super) fn number(number: u64) -> Result<i64, StoreError> {
 }
 
 /// Each with the statement that notes it. Released ones never change.
-const MIGRATIONS: &[(&str, &str)] =
-    &[(include_str!("../../migrations/0001_begin.sql"), "PRAGMA user_version = 1")];
+const MIGRATIONS: &[(&str, &str)] = &[
+    (include_str!("../../migrations/0001_begin.sql"), "PRAGMA user_version = 1"),
+    (include_str!("../../migrations/0002_key_orders.sql"), "PRAGMA user_version = 2"),
+];
 const CONNECTIONS: u32 = 4;
 /// How long another process may hold the file.
 const PATIENCE: Duration = Duration::from_secs(10);

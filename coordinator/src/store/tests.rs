@@ -190,10 +190,10 @@ fn a_newer_database_is_refused_and_the_file_is_private() {
     let at = tempfile::tempdir().unwrap();
     run(async {
         let store = open(at.path()).await;
-        sqlx_core::raw_sql::raw_sql("PRAGMA user_version = 2").execute(&store.pool).await.unwrap();
+        sqlx_core::raw_sql::raw_sql("PRAGMA user_version = 3").execute(&store.pool).await.unwrap();
         store.close().await;
         let newer = SqliteStore::open(&at.path().join("quorate.db")).await;
-        assert!(matches!(newer, Err(StoreError::Newer { found: 2, known: 1 })));
+        assert!(matches!(newer, Err(StoreError::Newer { found: 3, known: 2 })));
     });
     #[cfg(unix)]
     {

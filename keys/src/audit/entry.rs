@@ -17,13 +17,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use quorate_crypto::hash::Digest;
+use quorate_crypto::ecdsa::EcdsaPublicKey;
+use quorate_crypto::hash::{Digest, from_hex};
 use quorate_crypto::sign::PublicKey;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 use crate::class::KeyId;
+use crate::inventory::event::Record;
 
 /// What happened; the log gives it a place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +43,9 @@ pub struct Event {
     pub reason: Text,
     /// What else there is to know.
     pub facts: BTreeMap<Fact, Value>,
+    /// What it does to the inventory of keys, if anything: from these alone the inventory is made again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Record>,
 }
 
 /// An event at its place in the log.
@@ -68,6 +73,8 @@ struct LineV1 {
     reason: Text,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     facts: BTreeMap<Fact, Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    change: Option<Record>,
 }
 
 impl Entry {
@@ -76,8 +83,9 @@ impl Entry {
     /// # Errors
     /// If it is longer than an entry may be.
     pub fn to_line(&self) -> Result<Vec<u8>, EntryError> {
-        let Event { at, actor, what, keys, reason, facts } = self.event.clone();
-        let line = LineV1 { v: 1, shard: self.shard, seq: self.seq, at, actor, what, keys, reason, facts };
+        let Event { at, actor, what, keys, reason, facts, change } = self.event.clone();
+        let (shard, seq) = (self.shard, self.seq);
+        let line = LineV1 { v: 1, shard, seq, at, actor, what, keys, reason, facts, change };
         let bytes = serde_json::to_vec(&line).map_err(|_| EntryError::Form)?;
         if bytes.len() > MAX_LINE { Err(EntryError::TooLong) } else { Ok(bytes) }
     }
@@ -94,8 +102,12 @@ impl Entry {
         if read.v != 1 {
             return Err(EntryError::Version);
         }
-        let LineV1 { shard, seq, at, actor, what, keys, reason, facts, .. } = read;
-        let entry = Self { shard, seq, event: Event { at, actor, what, keys, reason, facts } };
+        let LineV1 { shard, seq, at, actor, what, keys, reason, facts, change, .. } = read;
+        let event = Event { at, actor, what, keys, reason, facts, change };
+        let entry = Self { shard, seq, event };
+        if !entry.event.agrees() {
+            return Err(EntryError::Change);
+        }
         if entry.to_line()? == line { Ok(entry) } else { Err(EntryError::Spelling) }
     }
 }
@@ -185,6 +197,16 @@ words! {
         PartyRemoved,
         /// State came back from a backup.
         Restored,
+        /// The shares of a key were drawn anew.
+        KeyRefreshed,
+        /// Something came to need a key.
+        KeyReferenced,
+        /// Something needs a key no more.
+        KeyReleased,
+        /// A key came under another one.
+        KeyMoved,
+        /// Something makes a successor necessary.
+        KeyDue,
     }
 }
 
@@ -239,6 +261,8 @@ pub enum Value {
     Digest(Digest),
     /// An Ed25519 public key: `ed25519:…`.
     Key(PublicKey),
+    /// A P-256 public key, compressed: `p256:…`.
+    P256(EcdsaPublicKey),
     /// A few words.
     Text(Text),
 }
@@ -250,6 +274,10 @@ impl Serialize for Value {
             Self::Digest(digest) => serializer.serialize_str(&format!("{SHA256}{digest}")),
             Self::Key(key) => {
                 serializer.serialize_str(&format!("{ED25519}{}", Digest::from_bytes(*key.as_bytes())))
+            }
+            Self::P256(key) => {
+                let hex: String = key.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+                serializer.serialize_str(&format!("{P256}{hex}"))
             }
             Self::Text(text) => serializer.serialize_str(&text.0),
         }
@@ -273,6 +301,10 @@ impl<'de> Deserialize<'de> for Value {
                 } else if let Some(hex) = text.strip_prefix(ED25519) {
                     let bytes = Digest::from_hex(hex).ok_or_else(bad)?;
                     Self::Key(PublicKey::parse(bytes.as_bytes()).map_err(D::Error::custom)?)
+                } else if let Some(hex) = text.strip_prefix(P256) {
+                    let mut bytes = [0; 33];
+                    from_hex(hex, &mut bytes).ok_or_else(bad)?;
+                    Self::P256(EcdsaPublicKey::parse(&bytes).map_err(D::Error::custom)?)
                 } else {
                     Self::Text(Text::new(&text).map_err(D::Error::custom)?)
                 }
@@ -342,6 +374,9 @@ pub enum EntryError {
     /// An event, but not in its one spelling.
     #[error("an event in another spelling")]
     Spelling,
+    /// Its words say something else than its change.
+    #[error("an event whose words disagree with its change")]
+    Change,
     /// Longer than an entry may be.
     #[error("the event is longer than {MAX_LINE} bytes")]
     TooLong,
@@ -361,6 +396,7 @@ pub const RUN: usize = 40;
 
 const SHA256: &str = "sha256:";
 const ED25519: &str = "ed25519:";
+const P256: &str = "p256:";
 
 #[cfg(test)]
 mod tests {
@@ -378,6 +414,7 @@ mod tests {
             keys: vec!["model/global@3".parse().unwrap()],
             reason: Text::new("rotation due").unwrap(),
             facts,
+            change: None,
         };
         Entry { shard: 1, seq: 7, event }
     }

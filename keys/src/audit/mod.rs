@@ -28,6 +28,7 @@
 //! The log is tamper-evident, not tamper-proof: with the key and the disk one can write another history, but
 //! nobody who has seen the old one is deceived. Times are those of the writer.
 
+pub mod change;
 pub mod checkpoint;
 pub mod entry;
 pub mod files;
@@ -39,6 +40,7 @@ pub mod tile;
 pub mod verify;
 pub mod witness;
 
+pub use change::{TellError, Told, tell};
 pub use checkpoint::{Checkpoint, CheckpointError, LogName};
 pub use entry::{Entry, EntryError, Event, Fact, Text, Value, What};
 pub use files::{Directory, Files, MemoryFiles};

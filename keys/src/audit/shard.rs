@@ -93,7 +93,7 @@ impl Shard {
         };
         let Act { at, actor, reason } = act;
         let keys = vec![audit_key(number)];
-        shard.push(Event { at, actor, what: What::ShardOpened, keys, reason, facts })?;
+        shard.push(Event { at, actor, what: What::ShardOpened, keys, reason, facts, change: None })?;
         Ok(shard)
     }
 
@@ -157,7 +157,8 @@ impl Shard {
         let number = self.number.checked_add(1).ok_or(LogError::Full)?;
         let keys = vec![audit_key(self.number), audit_key(number)];
         let facts = BTreeMap::from([(Fact::Next, Value::Key(next.clone()))]);
-        let entry = self.push(Event { at, actor, what: What::ShardClosed, keys, reason, facts })?;
+        let entry =
+            self.push(Event { at, actor, what: What::ShardClosed, keys, reason, facts, change: None })?;
         self.closed = true;
         Ok(entry)
     }

@@ -23,7 +23,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
-use quorate_crypto::sign::SigningKey;
+use quorate_crypto::sign::{PublicKey, SigningKey};
 use thiserror::Error;
 
 use super::checkpoint::LogName;
@@ -341,6 +341,12 @@ impl<F: Files, M: Marks> ShardSink<F, M> {
     /// The shard.
     pub fn shard(&self) -> &Shard {
         &self.shard
+    }
+
+    /// The public key of that shard.
+    #[must_use]
+    pub fn public(&self) -> &PublicKey {
+        self.key.public()
     }
 }
 

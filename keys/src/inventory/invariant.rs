@@ -115,7 +115,8 @@ impl Inventory {
                 key.acks.len() as u64 * 100
                     >= u64::from(rule.propagation_acks) * u64::from(key.origin.audience)
             }
-            Cause::Deadline => waited && rule.at_deadline == Deadline::Go,
+            // A line whose last key was compromised waits for nothing.
+            Cause::Deadline => line.is_vacant() || waited && rule.at_deadline == Deadline::Go,
             _ => false,
         }
     }

@@ -93,6 +93,12 @@ pub struct Block {
 }
 
 impl Block {
+    /// The key that may be used.
+    #[must_use]
+    pub const fn key(&self) -> &KeyId {
+        &self.key
+    }
+
     /// What is left of it.
     #[must_use]
     pub const fn left(&self) -> Usage {

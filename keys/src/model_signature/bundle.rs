@@ -57,6 +57,12 @@ impl Bundle {
         })
     }
 
+    /// Which key is said to have signed; a hint until [`Bundle::verify`] says so.
+    #[must_use]
+    pub const fn key_hint(&self) -> Option<&KeyId> {
+        self.key_hint.as_ref()
+    }
+
     /// The bytes of `model.sig`.
     ///
     /// # Errors

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use quorate_coordinator::Service;
 use quorate_coordinator::audit::{Audit, AuditPlaces};
 use quorate_coordinator::config::{InitialModel, Retention};
 use quorate_coordinator::job::Job;
+use quorate_coordinator::keeper::{Approvers, Keeper, Places, PlainRoom, Roots};
 use quorate_coordinator::models::ModelStore;
 use quorate_coordinator::node::{Node, Parts};
 use quorate_coordinator::optimise::Optimiser;
@@ -20,7 +21,10 @@ use quorate_crypto::hash::Digest;
 use quorate_crypto::ring::Suite;
 use quorate_crypto::seal::SealSuite;
 use quorate_crypto::sign::SigningKey;
-use quorate_keys::{DeploymentId, EnrolmentToken, Registry};
+use quorate_keys::inventory::word::Actor;
+use quorate_keys::policy::Policy as KeyPolicy;
+use quorate_keys::when::{At, Time};
+use quorate_keys::{Class, DeploymentId, EnrolmentToken, Registry};
 use quorate_participant::{Builder, Client, ClientError, Step, Training, Why};
 use quorate_protocol::coordinator::RoundConfig;
 use quorate_protocol::manifest::{CohortShape, CommitteeShape, Deadlines, Mode, Schema};
@@ -53,6 +57,8 @@ pub struct Options {
     /// How long a participant trains.
     pub training: Duration,
     pub allow_list: bool,
+    /// What the policy of keys says otherwise than the default.
+    pub keys: &'static str,
 }
 
 impl Default for Options {
@@ -78,6 +84,7 @@ impl Default for Options {
             pause: Duration::ZERO,
             training: Duration::ZERO,
             allow_list: false,
+            keys: "",
         }
     }
 }
@@ -162,10 +169,31 @@ pub fn authority(folder: &Path, name: &str) -> Authority {
     Authority::restore(deployment, identity.public(), &certificate, &key).unwrap()
 }
 
-/// The audit log in a folder.
-pub fn audit(folder: &Path, authority: &Authority) -> Audit {
+/// The keeper of the coordinator in this folder, as a start at this time opens it.
+fn keeper(folder: &Path, (authority, keys): (&Authority, &str), identity: &SigningKey) -> Keeper {
     let places = AuditPlaces { folder: folder.join("audit"), keys: folder.join("audit-keys") };
-    Audit::open(&places, authority.deployment(), 1_000).unwrap()
+    let audit = Audit::open(&places, authority.deployment(), now()).unwrap();
+    let room = Box::new(PlainRoom::new(&folder.join("keys")));
+    let classes: String = Class::ALL.iter().map(|class| format!("[class.{class}]\n")).collect();
+    let policy = format!("policy = \"test\"\nversion = 1\nextends = \"default\"\n{keys}\n{classes}");
+    let policy = KeyPolicy::parse(&policy).unwrap();
+    let places = Places { room, roots: Roots::new(&folder.join("trust")) };
+    Keeper::open(audit, places, policy, identity, At::new(Time(now()), 0)).unwrap()
+}
+
+/// Keys of the two people who approve of orders.
+pub fn people() -> [(Actor, SigningKey); 2] {
+    [("operator:ada", 101), ("operator:bo", 102)]
+        .map(|(name, seed)| (name.parse().unwrap(), SigningKey::from_bytes(&[seed; 32])))
+}
+
+fn approvers() -> Approvers {
+    people().map(|(name, key)| (name, key.public().clone())).into()
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 pub async fn node_at(options: &Options, folder: &Path, address: SocketAddr) -> Node {
@@ -173,6 +201,7 @@ pub async fn node_at(options: &Options, folder: &Path, address: SocketAddr) -> N
     let deployment = DeploymentId::new(options.name, identity.public());
     let ledger = folder.join("ledger");
     let authority = authority(folder, options.name);
+    let keeper = keeper(folder, (&authority, options.keys), &identity);
     let service = if ledger.exists() {
         Service::open(identity, &ledger).unwrap()
     } else {
@@ -214,7 +243,8 @@ pub async fn node_at(options: &Options, folder: &Path, address: SocketAddr) -> N
         results: None,
         retention: Retention { models: 10, results: 10, rounds: 1_000 },
         plan,
-        audit: Some(audit(folder, &authority)),
+        keeper: Some(keeper),
+        approvers: approvers(),
         authority,
         limits: options.limits.clone(),
         allow_list: options.allow_list,

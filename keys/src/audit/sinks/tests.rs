@@ -163,6 +163,7 @@ fn kl_25_a_full_disk_stops_operations() {
             keys: Vec::new(),
             reason: Text::new("").unwrap(),
             facts: BTreeMap::from([(Fact::Count, Value::Number(count))]),
+            change: None,
         };
         serde_json::to_vec(&event).unwrap()
     };

@@ -31,6 +31,7 @@ fn event(count: u64) -> Event {
         keys: vec!["model/global@1".parse().unwrap()],
         reason: Text::new("round").unwrap(),
         facts: BTreeMap::from([(Fact::Count, Value::Number(count))]),
+        change: None,
     }
 }
 
@@ -356,6 +357,7 @@ proptest! {
 fn read_first(shard: &Shard) -> Vec<u8> {
     let facts = BTreeMap::from([(Fact::PublicKey, Value::Key(key(1).public().clone()))]);
     let Act { at, actor, reason } = act();
-    let event = Event { at, actor, what: What::ShardOpened, keys: vec![audit_key(1)], reason, facts };
+    let event =
+        Event { at, actor, what: What::ShardOpened, keys: vec![audit_key(1)], reason, facts, change: None };
     Entry { shard: shard.number(), seq: 0, event }.to_line().unwrap()
 }

@@ -1,0 +1,67 @@
+//! `quorate keys`: what the audit log says of keys, and orders for a running coordinator.
+
+mod args;
+mod compliance;
+mod order;
+mod show;
+
+use std::collections::BTreeMap;
+
+use quorate_keys::audit::{Directory, LogName, Told, Trust, parse_verifier_key, tell};
+
+use args::KeysCommand;
+pub use args::{ComplianceArgs, KeysArgs, LogAt};
+pub use compliance::run as compliance;
+use quorate_coordinator::keeper::Order;
+
+use crate::coordinator::load;
+use crate::error::Failure;
+
+/// Runs `quorate keys …`.
+pub fn run(args: KeysArgs) -> Result<(), Failure> {
+    match args.command {
+        KeysCommand::Ls { log, class, all } => show::list(&log, class, all),
+        KeysCommand::Show { key, log } => show::show(&log, &key),
+        KeysCommand::History { key, log } => show::history(&log, &key),
+        KeysCommand::Timeline { key, from, to, log } => show::timeline(&log, &key, from..=to),
+        KeysCommand::Rotate { line, order } => order::give(Order::Rotate { line }, &order),
+        KeysCommand::Rollback { key, order } => order::give(Order::RollBack { key }, &order),
+        KeysCommand::Suspend { key, order } => order::give(Order::Suspend { key }, &order),
+        KeysCommand::Resume { key, order } => order::give(Order::Resume { key }, &order),
+        KeysCommand::Revoke { key, since, order, .. } => {
+            let since = since.unwrap_or_else(seconds);
+            order::give(Order::Revoke { key, since }, &order)
+        }
+        KeysCommand::Approve { file, approver } => order::approve(&file, &approver),
+        KeysCommand::Submit { file, at, wait } => order::submit_file(&file, &at, wait),
+        KeysCommand::Orders { at, json } => order::list(&at, json),
+        KeysCommand::Approver { name, out } => order::approver(&name, &out),
+    }
+}
+
+/// What the log says, verified from its first key on.
+pub fn told(log: &LogAt) -> Result<Told, Failure> {
+    let (folder, key) = match (&log.audit, &log.log_key) {
+        (Some(folder), Some(key)) => (folder.clone(), key.clone()),
+        _ => {
+            let places = load(&log.at.file())?.audit();
+            let path = places.keys.join("log.vkey");
+            let key = std::fs::read_to_string(&path).map_err(|error| {
+                let path = path.display();
+                Failure::usage(format!("{path}: {error}: a coordinator makes it when it first runs"))
+            })?;
+            (places.folder, key)
+        }
+    };
+    let wrong = |error: &dyn std::fmt::Display| Failure::usage(format!("the log's key: {error}"));
+    let (origin, key) = parse_verifier_key(key.trim()).map_err(|error| wrong(&error))?;
+    let name = origin.strip_suffix("/1").ok_or_else(|| wrong(&"is not that of the first shard"))?;
+    let name = LogName::new(name).map_err(|error| wrong(&error))?;
+    let trust = Trust { name, keys: BTreeMap::from([(1, key)]) };
+    tell(&Directory::new(&folder), &trust, &[]).map_err(Failure::failed)
+}
+
+/// Seconds since 1970.
+fn seconds() -> u64 {
+    crate::coordinator::now() / 1_000
+}

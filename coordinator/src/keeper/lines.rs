@@ -1,0 +1,226 @@
+//! The lines of keys that a coordinator has, and how a key of each is made.
+//!
+//! | line | class | made by | its secret |
+//! | --- | --- | --- | --- |
+//! | `coordinator/identity` | K3 | init, then the keeper | in the room until it has retired |
+//! | `audit/log` | K5, version = shard | the log, then the keeper | in the room until it has retired |
+//! | `model/global` | K6 | the keeper | in the room until it has retired |
+//! | `participant/INDEX` | K1 | the device | never here |
+//! | `round/updates` | K8, version = round | the parties | never here |
+
+use getrandom::SysRng;
+use quorate_crypto::ecdsa::EcdsaKey;
+use quorate_crypto::hash::{Digest, sha256};
+use quorate_crypto::sign::{PublicKey, SigningKey};
+use quorate_keys::audit::{Fact, Value, audit_key};
+use quorate_keys::inventory::event::{Algorithm, Cause, Change, Event, Origin};
+use quorate_keys::inventory::word::Actor;
+use quorate_keys::when::At;
+use quorate_keys::{Class, KeyId, KeyName};
+use rand_core::UnwrapErr;
+use zeroize::Zeroizing;
+
+use super::{Keeper, KeeperError, RoomError, word};
+use crate::audit::{Particulars, party, round_keys};
+
+/// The coordinator's identity: signs manifests, heads, closes, results.
+#[must_use]
+pub fn identity_line() -> KeyName {
+    KeyName::new(Class::Coordinator, "identity").expect("a name")
+}
+
+/// The audit log's shards.
+#[must_use]
+pub fn audit_line() -> KeyName {
+    audit_key(1).name
+}
+
+/// What signs the models of all jobs.
+#[must_use]
+pub fn model_line() -> KeyName {
+    KeyName::new(Class::Model, "global").expect("a name")
+}
+
+/// A key that was made and is in nobody's hands yet.
+pub(super) struct Made {
+    pub(super) secret: Zeroizing<Vec<u8>>,
+    pub(super) fingerprint: Digest,
+    pub(super) algorithm: Algorithm,
+    /// The public key, as the log says it.
+    pub(super) public: Value,
+}
+
+/// Makes a key of a class that the coordinator makes by itself.
+pub(super) fn make(class: Class) -> Option<Made> {
+    let mut rng = UnwrapErr(SysRng);
+    match class {
+        Class::Coordinator | Class::Audit => {
+            let key = SigningKey::generate(&mut rng);
+            let secret = Zeroizing::new(key.to_bytes().to_vec());
+            let public = key.public().clone();
+            let (fingerprint, algorithm) = (public.key_hash(), Algorithm::Ed25519);
+            Some(Made { secret, fingerprint, algorithm, public: Value::Key(public) })
+        }
+        Class::Model => {
+            let key = EcdsaKey::generate(&mut rng);
+            let secret = Zeroizing::new(key.to_bytes().to_vec());
+            let fingerprint = sha256(&[&key.public().to_bytes()]);
+            let public = Value::P256(key.public());
+            Some(Made { secret, fingerprint, algorithm: Algorithm::EcdsaP256, public })
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn ours(fingerprint: Digest, algorithm: Algorithm) -> Origin {
+    Origin { fingerprint, algorithm, owner: word("coordinator"), region: None, parent: None, audience: 0 }
+}
+
+impl Keeper {
+    /// What a start finds outside the log: identity, the log's own shard, and the first model key.
+    pub(super) fn adopt(&mut self, identity: &SigningKey, at: At) -> Result<(), KeeperError> {
+        let line = identity_line();
+        match self.inventory.protecting(&line) {
+            Ok((active, key)) if key.origin.fingerprint != identity.public().key_hash() => {
+                return Err(KeeperError::OtherIdentity { active });
+            }
+            Ok(_) => {}
+            Err(_) if self.inventory.line(&line).is_some() => {}
+            Err(_) => {
+                let id = line.version(1);
+                self.keep(&id, identity.to_bytes().as_slice())?;
+                let origin = ours(identity.public().key_hash(), Algorithm::Ed25519);
+                self.first(at, &id, (origin, Value::Key(identity.public().clone())))?;
+            }
+        }
+        if self.inventory.line(&audit_line()).is_none() {
+            let shard = self.audit.shard();
+            let key = self.audit.key();
+            let origin = ours(key.key_hash(), Algorithm::Ed25519);
+            // Shards before the inventory was kept have no place in it.
+            if shard == 1 {
+                self.first(at, &audit_key(1), (origin, Value::Key(key)))?;
+            }
+        }
+        let models = model_line();
+        if self.inventory.line(&models).is_none()
+            && let Some(made) = make(Class::Model)
+        {
+            let id = models.version(1);
+            self.keep(&id, &made.secret)?;
+            self.first(at, &id, (ours(made.fingerprint, made.algorithm), made.public))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn keep(&mut self, id: &KeyId, secret: &[u8]) -> Result<(), KeeperError> {
+        self.room.put(id, secret).map_err(|error| KeeperError::Room { key: id.clone(), error })
+    }
+
+    /// The secret of one of the coordinator's keys.
+    pub(super) fn secret(&self, id: &KeyId) -> Result<Zeroizing<Vec<u8>>, KeeperError> {
+        self.room.get(id).map_err(|error| KeeperError::Room { key: id.clone(), error })
+    }
+
+    /// An Ed25519 key from the room.
+    pub(super) fn signing_key(&self, id: &KeyId) -> Result<SigningKey, KeeperError> {
+        let secret = self.secret(id)?;
+        let damaged = || KeeperError::Room { key: id.clone(), error: RoomError::Damaged };
+        let seed: Zeroizing<[u8; 32]> = Zeroizing::new(secret.as_slice().try_into().map_err(|_| damaged())?);
+        Ok(SigningKey::from_bytes(&seed))
+    }
+
+    /// The identity key in force, with its secret.
+    ///
+    /// # Errors
+    /// [`KeeperError::Room`]; `Ok(None)` if none is in force.
+    pub fn identity(&self) -> Result<Option<(KeyId, SigningKey)>, KeeperError> {
+        let Ok((id, _)) = self.inventory.protecting(&identity_line()) else { return Ok(None) };
+        let key = self.signing_key(&id)?;
+        Ok(Some((id, key)))
+    }
+
+    /// The key that signs models, with its secret.
+    ///
+    /// # Errors
+    /// [`KeeperError::Room`]; `Ok(None)` if none is in force.
+    pub fn model_key(&self) -> Result<Option<(KeyId, EcdsaKey)>, KeeperError> {
+        let Ok((id, _)) = self.inventory.protecting(&model_line()) else { return Ok(None) };
+        Ok(Some((id.clone(), self.model_key_of(&id)?)))
+    }
+
+    /// One of the keys that signed models.
+    pub(super) fn model_key_of(&self, id: &KeyId) -> Result<EcdsaKey, KeeperError> {
+        let secret = self.secret(id)?;
+        let damaged = || KeeperError::Room { key: id.clone(), error: RoomError::Damaged };
+        let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(secret.as_slice().try_into().map_err(|_| damaged())?);
+        EcdsaKey::from_bytes(&bytes).map_err(|_| damaged())
+    }
+
+    /// A party enrolled with this key; said twice it counts once.
+    pub(crate) fn enrolled(&mut self, at: At, index: u32, key: &PublicKey) -> Result<(), KeeperError> {
+        let id = party(index);
+        if self.inventory.line(&id.name).is_some() {
+            return Ok(());
+        }
+        let owner = word(&format!("participant:{index}"));
+        let origin = Origin { owner, ..ours(key.key_hash(), Algorithm::Ed25519) };
+        self.first(at, &id, (origin, Value::Key(key.clone())))
+    }
+
+    /// A party was removed: its key protects and processes nothing any more.
+    pub(crate) fn removed(&mut self, at: At, index: u32) -> Result<(), KeeperError> {
+        let id = party(index);
+        if self.inventory.key(&id).is_none_or(|key| !key.state.processes()) {
+            return Ok(());
+        }
+        if self.inventory.protecting(&id.name).is_ok() {
+            self.done(at, &id, (Cause::Event(EVICTION), Change::Retiring))?;
+        }
+        self.done(at, &id, (Cause::Event(EVICTION), Change::Retired))
+    }
+
+    /// A round begins: its secrets exist.
+    pub(crate) fn begun(&mut self, at: At, round: u64, facts: Particulars) -> Result<(), KeeperError> {
+        let key = round_keys(round);
+        let fingerprint = sha256(&[b"round", self.audit.name().as_str().as_bytes(), &round.to_le_bytes()]);
+        let event = Event {
+            at,
+            actor: self.own.clone(),
+            cause: Cause::First,
+            key,
+            change: Change::Created(ours(fingerprint, Algorithm::RingLwe)),
+        };
+        self.happened(event, "a round begins", facts)
+    }
+
+    /// A round has ended: its secrets protect nothing any more.
+    pub(crate) fn ended(
+        &mut self,
+        at: At,
+        (round, included): (u64, u64),
+        how: &str,
+    ) -> Result<(), KeeperError> {
+        let key = round_keys(round);
+        let fresh = self.inventory.round_secret(&key).is_some_and(|secret| secret.stage.is_fresh());
+        let event = |change| Event {
+            at,
+            actor: Actor::clone(&self.own),
+            cause: Cause::RoundOver,
+            key: key.clone(),
+            change,
+        };
+        let (consumed, destroyed) = (event(Change::Consumed), event(Change::Destroyed));
+        if self.inventory.open_round_secrets().all(|(open, _)| *open != key) {
+            return Ok(());
+        }
+        if fresh {
+            self.happened(consumed, how, Particulars::new())?;
+        }
+        let facts =
+            Particulars::from([(Fact::Round, Value::Number(round)), (Fact::Count, Value::Number(included))]);
+        self.happened(destroyed, how, facts)
+    }
+}
+
+const EVICTION: quorate_keys::inventory::event::Trigger = quorate_keys::inventory::event::Trigger::Eviction;

@@ -1,0 +1,115 @@
+//! What is due is done: sweep, record, carry out, until nothing is due that the coordinator can do.
+
+use std::collections::BTreeSet;
+
+use quorate_keys::audit::{Fact, audit_key};
+use quorate_keys::state::State;
+use quorate_keys::sweep::{KeyOp, sweep};
+use quorate_keys::when::At;
+use quorate_keys::{Class, KeyId};
+
+use super::lines::{audit_line, make, ours};
+use super::{Keeper, KeeperError, reason};
+use crate::audit::Particulars;
+
+/// What a step has changed, and what is left to others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stepped {
+    /// Keys of the coordinator that were made, became active or stopped processing.
+    pub changed: BTreeSet<KeyId>,
+    /// What the policy wants and the coordinator cannot do by itself: a party's key, a root key, a wrapping key.
+    pub left: Vec<KeyOp>,
+}
+
+impl Keeper {
+    /// Does what is due at this time, durably. Called between rounds; done twice it does nothing more ([KL-6]).
+    ///
+    /// # Errors
+    /// [`KeeperError`]; what was done until then is recorded.
+    pub fn step(&mut self, at: At) -> Result<Stepped, KeeperError> {
+        let mut stepped = Stepped::default();
+        self.take_roots(at)?;
+        for _ in 0..MOST {
+            let (due, left): (Vec<_>, _) =
+                sweep(at, &self.inventory, &self.policy).into_iter().partition(can_be_done);
+            stepped.left = left;
+            if due.is_empty() {
+                break;
+            }
+            for op in &due {
+                self.carry_out(at, op)?;
+                if is_ours(op.key().class()) {
+                    stepped.changed.insert(op.key().clone());
+                }
+            }
+        }
+        self.settle(at)?;
+        self.put_in_force(at)?;
+        Ok(stepped)
+    }
+
+    fn carry_out(&mut self, at: At, op: &KeyOp) -> Result<(), KeeperError> {
+        let actor = self.by_policy.clone();
+        if let KeyOp::Generate { key, cause } = op {
+            let Some(made) = make(key.class()) else { return Ok(()) };
+            self.keep(key, &made.secret)?;
+            let Some(created) = op.created(at, &actor, ours(made.fingerprint, made.algorithm)) else {
+                return Ok(());
+            };
+            let facts = Particulars::from([(Fact::PublicKey, made.public)]);
+            return self.happened(created, reason(*cause), facts);
+        }
+        for event in op.events(at, &actor) {
+            let words = reason(event.cause);
+            self.happened(event, words, Particulars::new())?;
+        }
+        Ok(())
+    }
+
+    /// What is recorded is put in force, also what an interrupted start has left: the log's shard, and the secrets of
+    /// keys that process nothing any more.
+    pub(super) fn put_in_force(&mut self, at: At) -> Result<(), KeeperError> {
+        if let Ok((active, _)) = self.inventory.protecting(&audit_line()) {
+            while self.audit.shard() < active.version {
+                let key = self.signing_key(&audit_key(self.audit.shard() + 1))?;
+                self.audit.rotate(key, at.time.0)?;
+            }
+        }
+        let over: Vec<KeyId> = self
+            .inventory
+            .lines()
+            .filter(|(name, _)| is_ours(name.class()))
+            .flat_map(|(name, line)| {
+                let done = |state: State| !state.processes() && state != State::Suspended;
+                line.keys().filter(move |(_, key)| done(key.state)).map(|(version, _)| name.version(version))
+            })
+            .filter(|id| !self.wiped.contains(id))
+            .collect();
+        for id in over {
+            self.room.destroy(&id).map_err(|error| KeeperError::Room { key: id.clone(), error })?;
+            self.wiped.insert(id);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the coordinator makes keys of this class by itself.
+pub(super) const fn is_ours(class: Class) -> bool {
+    matches!(class, Class::Coordinator | Class::Audit | Class::Model)
+}
+
+fn can_be_done(op: &KeyOp) -> bool {
+    let class = op.key().class();
+    match op {
+        // What signs manifests cannot be replaced in the parties yet.
+        KeyOp::Generate { .. } => is_ours(class) && class != Class::Coordinator,
+        KeyOp::Refresh { .. } => false,
+        KeyOp::Move { .. } => class != Class::Data,
+        KeyOp::Activate { .. } | KeyOp::Retire { .. } | KeyOp::Destroy { .. } | KeyOp::Wipe { .. } => {
+            is_ours(class) || matches!(class, Class::Participant | Class::Round)
+        }
+    }
+}
+
+/// Sweeps in one step: each is made possible by the one before, so a few are enough.
+const MOST: usize = 16;
