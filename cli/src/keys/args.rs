@@ -22,7 +22,12 @@ alone, which is verified first; orders go to the database, where a running coord
 Examples:
   quorate keys ls --config my-coordinator/coordinator.toml
   quorate keys show audit/log@1
+  quorate keys history model/global
   quorate keys rotate model/global
+  quorate keys rollback model/global@2 --approver ada=ada.key --approver bo=bo.key
+  quorate keys suspend participant/7@1 --approver ada=ada.key --approver bo=bo.key
+  quorate keys resume participant/7@1 --approver ada=ada.key --approver bo=bo.key
+  quorate keys orders
   quorate keys revoke model/global@1 --reason compromise --approver ada=ada.key --approver bo=bo.key
   quorate keys timeline model/global@1 --from 1764190000";
 
@@ -156,7 +161,9 @@ pub enum KeysCommand {
     },
 }
 
-const APPROVE: &str = "Two people, two machines:
+const APPROVE: &str = "Two people approve, each on a machine of their own.
+
+Examples:
   quorate keys approver ada --out ada.key                  prints [approvers.ada] for coordinator.toml
   quorate keys revoke model/global@1 --reason compromise --out order.json
   quorate keys approve order.json --approver ada=ada.key   on ada's machine

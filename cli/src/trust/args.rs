@@ -16,17 +16,16 @@ pub struct TrustArgs {
     pub command: TrustCommand,
 }
 
-const EXAMPLES: &str = "The first root, signed by two of three people; each step on that person's machine:
+const EXAMPLES: &str = "The first root is signed by two of three people here, each on a machine of their own; the next one replaces cy's key. What
+parties pin is the fingerprint of the first.
+
+Examples:
   quorate trust key root/ada@1 --out ada.root                    prints root/ada@1=PUBLIC
   quorate trust new --threshold 2 --root root/ada@1=… --root root/bo@1=… --root root/cy@1=… --out root.1.json
   quorate trust sign root.1.json --key root/ada@1=ada.root
   quorate trust sign root.1.json --key root/bo@1=bo.root
   quorate trust install root.1.json --config my-coordinator/coordinator.toml
-
-The next one, which replaces cy's key:
   quorate trust next root.1.json --remove root/cy@1 --root root/cy@2=… --out root.2.json
-
-What parties pin is the fingerprint of the first:
   quorate trust show root.1.json
   quorate trust verify root.1.json root.2.json --pin FINGERPRINT";
 
