@@ -8,6 +8,7 @@ mod audit;
 mod bench;
 mod coordinator;
 mod error;
+mod keys;
 mod logging;
 mod participant;
 mod policy;
@@ -57,6 +58,8 @@ enum Command {
     Model(admin::ModelArgs),
     /// Verify and export an audit log
     Audit(audit::AuditArgs),
+    /// Look after the keys of a coordinator
+    Keys(keys::KeysArgs),
     /// Check, compare and explain policies for keys
     Policy(policy::PolicyArgs),
 }
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Node(args) => admin::node(&args),
         Command::Model(args) => admin::model(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Keys(args) => keys::run(args),
         Command::Policy(args) => policy::run(&args),
     };
     match result {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! <folder>/1/tile/…, 1/checkpoint    entries and signed checkpoints (C2SP tlog-tiles), a shard after the other
-//! <keys>/1.<unix time>.key           the key of shard 1, hexadecimal; made on the spot, one a shard
+//! audit/log@1                        the key of shard 1, in the strongroom; made on the spot, one a shard
+//! <keys>/1.<unix time>.key           the same in the plain, hexadecimal, where there is no strongroom
 //! <keys>/marks/…                     the largest tree ever signed: keep it out of backups of the log
 //! <keys>/log.vkey                    the first shard's public key, for `quorate audit verify`
 //! ```
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use getrandom::SysRng;
 use quorate_crypto::hash::sha256;
@@ -32,8 +34,10 @@ use rand_core::UnwrapErr;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::config::Config;
 use crate::init::{make_folder, private, sync};
 use crate::secrets::{from_hex, to_hex};
+use crate::strongroom::{Strongroom, StrongroomError};
 
 /// Where a log is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +57,12 @@ pub enum AuditError {
     /// The log does not load, or was set back.
     #[error("the audit log: {0}")]
     Log(#[from] LogError),
+    /// The log takes nothing.
+    #[error("the audit log takes nothing: look at disk and folder")]
+    Closed,
+    /// The strongroom.
+    #[error(transparent)]
+    Strongroom(#[from] StrongroomError),
     /// A key file does not read.
     #[error("{}: is no key of an audit log", .0.display())]
     Key(PathBuf),
@@ -74,16 +84,27 @@ impl Audit {
     ///
     /// # Errors
     /// [`AuditError`].
-    pub fn open(places: &AuditPlaces, deployment: &DeploymentId, now: u64) -> Result<Self, AuditError> {
+    pub fn open(
+        places: &AuditPlaces,
+        room: Option<&mut Strongroom>,
+        deployment: &DeploymentId,
+        now: u64,
+    ) -> Result<Self, AuditError> {
         let name = log_name(deployment);
         let mut files = Directory::new(&places.folder);
         let mut marks = FileMarks(Directory::new(&places.keys.join(MARKS)));
-        let (number, key) = match newest(&places.keys)? {
-            Some((number, path)) => (number, read_key(&path)?),
+        let known = match &room {
+            Some(room) => sealed_key(room)?,
+            None => newest(&places.keys)?
+                .map(|(number, path)| Ok::<_, AuditError>((number, read_key(&path)?)))
+                .transpose()?,
+        };
+        let (number, key) = match known {
+            Some(known) => known,
             None if files.read("1/checkpoint")?.is_some() => {
                 return Err(AuditError::NoKey(places.keys.clone()));
             }
-            None => (1, begin_key(&places.keys, &name, now)?),
+            None => (1, begin_key(&places.keys, room, &name, now)?),
         };
         let loaded = Shard::load(&files, &name, number, &Signer::new(&key, &mut marks));
         let shard = match loaded {
@@ -133,6 +154,27 @@ impl Audit {
     }
 }
 
+/// Records what was done to the keys of a coordinator that stands still: who has its strongroom has its log.
+///
+/// # Errors
+/// [`AuditError`].
+pub fn record(
+    config: &Config,
+    room: &mut Strongroom,
+    (what, id): (What, KeyId),
+    reason: &str,
+) -> Result<(), AuditError> {
+    let seed = room.get(&identity())?;
+    let seed: Zeroizing<[u8; 32]> = Zeroizing::new(
+        seed.as_slice().try_into().map_err(|_| AuditError::Key(identity().to_string().into()))?,
+    );
+    let deployment = DeploymentId::new(&config.deployment, SigningKey::from_bytes(&seed).public());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let mut log = Audit::open(&config.audit(), Some(room), &deployment, now)?;
+    log.note(event(now, what, id, reason, Particulars::new()));
+    log.settle(now).map_err(|_| AuditError::Closed)
+}
+
 pub(crate) type Particulars = BTreeMap<Fact, Value>;
 
 /// Name of a deployment's log.
@@ -145,6 +187,11 @@ pub fn log_name(deployment: &DeploymentId) -> LogName {
 /// The id of the coordinator's identity key.
 pub(crate) fn identity() -> KeyId {
     key(Class::Coordinator, "identity", 1)
+}
+
+/// The id of a shard's key.
+pub(crate) fn shard_key(shard: u32) -> KeyId {
+    key(Class::Audit, "log", shard)
 }
 
 /// The id of what protects one round.
@@ -178,7 +225,7 @@ pub(crate) fn said(words: &str) -> Value {
 }
 
 /// The key file of the newest shard.
-fn newest(keys: &Path) -> Result<Option<(u32, PathBuf)>, AuditError> {
+pub(crate) fn newest(keys: &Path) -> Result<Option<(u32, PathBuf)>, AuditError> {
     let listed = match fs::read_dir(keys) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         listed => listed?,
@@ -195,7 +242,7 @@ fn newest(keys: &Path) -> Result<Option<(u32, PathBuf)>, AuditError> {
     Ok(found)
 }
 
-fn read_key(path: &Path) -> Result<SigningKey, AuditError> {
+pub(crate) fn read_key(path: &Path) -> Result<SigningKey, AuditError> {
     let hex = Zeroizing::new(fs::read_to_string(path)?);
     let bytes = from_hex(hex.trim()).ok_or_else(|| AuditError::Key(path.to_owned()))?;
     let seed: Zeroizing<[u8; 32]> =
@@ -203,11 +250,29 @@ fn read_key(path: &Path) -> Result<SigningKey, AuditError> {
     Ok(SigningKey::from_bytes(&seed))
 }
 
-fn begin_key(keys: &Path, name: &LogName, now: u64) -> Result<SigningKey, AuditError> {
+/// The key of the newest shard, from the strongroom.
+fn sealed_key(room: &Strongroom) -> Result<Option<(u32, SigningKey)>, AuditError> {
+    let Some(id) = room.newest(&shard_key(1).name) else { return Ok(None) };
+    let seed = room.get(&id)?;
+    let seed: Zeroizing<[u8; 32]> =
+        Zeroizing::new(seed.as_slice().try_into().map_err(|_| AuditError::Key(id.to_string().into()))?);
+    Ok(Some((id.version, SigningKey::from_bytes(&seed))))
+}
+
+fn begin_key(
+    keys: &Path,
+    room: Option<&mut Strongroom>,
+    name: &LogName,
+    now: u64,
+) -> Result<SigningKey, AuditError> {
     let key = SigningKey::generate(&mut UnwrapErr(SysRng));
     let public = verifier_key(&name.origin(1), key.public()).map_err(LogError::from)?;
     make_folder(keys)?;
     Directory::new(keys).write("log.vkey", format!("{public}\n").as_bytes())?;
+    if let Some(room) = room {
+        room.put(&shard_key(1), key.to_bytes().as_slice())?;
+        return Ok(key);
+    }
     // Whole or not at all: a key that is there has to read.
     let interrupted = keys.join("1.key.tmp");
     match fs::remove_file(&interrupted) {

@@ -181,6 +181,11 @@ pub fn audit_closed() {
     error!(event = "audit_closed", "the audit log takes nothing");
 }
 
+/// Keys are not there, or not any more: nobody is served. `why` is the program's own.
+pub fn sealed(why: &str) {
+    warn!(event = "sealed", why, "sealed");
+}
+
 /// The process was asked to end; the round under way is aborted.
 pub fn stopping(round: Option<u64>) {
     info!(event = "stopping", round, "shutting down");

@@ -27,6 +27,7 @@ use crate::job::Job;
 
 mod findings;
 mod jobs;
+mod keys;
 mod plan;
 mod reader;
 mod schema;
@@ -35,6 +36,7 @@ mod tree;
 
 pub use findings::{Finding, Findings};
 pub use jobs::{InitialModel, JobPlan};
+pub use keys::{KeysConfig, ProviderPlan};
 pub use plan::Misfit;
 pub use schema::schema;
 
@@ -77,12 +79,12 @@ pub enum Place {
     Variable(String),
 }
 
-/// Where the secrets are; see [`crate::secrets::Secrets`].
+/// Where the secrets are that are in no strongroom; see [`crate::secrets::Secrets`].
 #[derive(Clone, Debug)]
 pub struct SecretPlaces {
-    /// The coordinator's identity key.
+    /// The coordinator's identity key, where there is no strongroom.
     pub identity: Place,
-    /// The key of the certificate authority.
+    /// The key of the certificate authority, where there is no strongroom.
     pub authority_key: Place,
     /// Its certificate: no secret, kept beside it.
     pub authority_certificate: Place,
@@ -204,6 +206,8 @@ pub struct Config {
     pub limits: Limits,
     /// Secrets.
     pub secrets: SecretPlaces,
+    /// The strongroom, if there is one; without it the secrets are plain files.
+    pub keys: Option<KeysConfig>,
     /// Admin API, if there is one.
     pub admin: Option<AdminConfig>,
     /// Enrolment.

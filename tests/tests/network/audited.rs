@@ -101,7 +101,7 @@ async fn kl_23_a_log_set_back_is_not_continued() {
     running.iter().for_each(tokio::task::JoinHandle::abort);
     world.stop().await;
     let places = AuditPlaces { folder: folder.clone(), keys: world.folder.path().join("audit-keys") };
-    let open = || Audit::open(&places, &world.deployment(), 2_000).map(drop);
+    let open = || Audit::open(&places, None, &world.deployment(), 2_000).map(drop);
     open().unwrap();
     copy(&kept, &folder);
     let refused = open();

@@ -165,7 +165,7 @@ pub fn authority(folder: &Path, name: &str) -> Authority {
 /// The audit log in a folder.
 pub fn audit(folder: &Path, authority: &Authority) -> Audit {
     let places = AuditPlaces { folder: folder.join("audit"), keys: folder.join("audit-keys") };
-    Audit::open(&places, authority.deployment(), 1_000).unwrap()
+    Audit::open(&places, None, authority.deployment(), 1_000).unwrap()
 }
 
 pub async fn node_at(options: &Options, folder: &Path, address: SocketAddr) -> Node {
