@@ -165,10 +165,8 @@ pub fn record(
     reason: &str,
 ) -> Result<(), AuditError> {
     let seed = room.get(&identity())?;
-    let seed: Zeroizing<[u8; 32]> = Zeroizing::new(
-        seed.as_slice().try_into().map_err(|_| AuditError::Key(identity().to_string().into()))?,
-    );
-    let deployment = DeploymentId::new(&config.deployment, SigningKey::from_bytes(&seed).public());
+    let seed = seed.as_slice().try_into().map_err(|_| AuditError::Key(identity().to_string().into()))?;
+    let deployment = DeploymentId::new(&config.deployment, SigningKey::from_bytes(seed).public());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let mut log = Audit::open(&config.audit(), Some(room), &deployment, now)?;
     log.note(event(now, what, id, reason, Particulars::new()));
@@ -254,9 +252,8 @@ pub(crate) fn read_key(path: &Path) -> Result<SigningKey, AuditError> {
 fn sealed_key(room: &Strongroom) -> Result<Option<(u32, SigningKey)>, AuditError> {
     let Some(id) = room.newest(&shard_key(1).name) else { return Ok(None) };
     let seed = room.get(&id)?;
-    let seed: Zeroizing<[u8; 32]> =
-        Zeroizing::new(seed.as_slice().try_into().map_err(|_| AuditError::Key(id.to_string().into()))?);
-    Ok(Some((id.version, SigningKey::from_bytes(&seed))))
+    let seed = seed.as_slice().try_into().map_err(|_| AuditError::Key(id.to_string().into()))?;
+    Ok(Some((id.version, SigningKey::from_bytes(seed))))
 }
 
 fn begin_key(

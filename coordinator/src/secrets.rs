@@ -141,8 +141,7 @@ impl Secrets {
         (seed, key): (&[u8], &[u8]),
     ) -> Result<Self, SecretError> {
         let form = |_| SecretError::Form { key: "secrets.identity" };
-        let seed: Zeroizing<[u8; 32]> = Zeroizing::new(seed.try_into().map_err(form)?);
-        let identity = SigningKey::from_bytes(&seed);
+        let identity = SigningKey::from_bytes(seed.try_into().map_err(form)?);
         let place = &config.secrets.authority_certificate;
         let certificate = hex("secrets.authority_certificate", place, environment)?;
         let deployment = DeploymentId::new(&config.deployment, identity.public());

@@ -34,9 +34,7 @@ use std::path::{Path, PathBuf};
 
 use getrandom::SysRng;
 use quorate_keys::disk::{OsDisk, clean, replace};
-use quorate_keys::envelope::{
-    EnvelopeReader, EnvelopeWriter, Grant, ObjectId, Providers, Readers, Regions,
-};
+use quorate_keys::envelope::{EnvelopeReader, EnvelopeWriter, Grant, ObjectId, Providers, Readers, Regions};
 use quorate_keys::provider::{Access, ProviderError, Standing};
 use quorate_keys::{Class, KeyId, KeyName, KeyRef};
 use rand_core::UnwrapErr;

@@ -135,7 +135,10 @@ fn die(deaths: u64) {
         rotated += u32::from(now != before);
         between += u32::from((1..KEYS as usize).contains(&under(&folder, &now)));
     }
-    println!("{deaths} deaths, seeds 0 to {}: {rotated} rotations, {between} half-way through a rewrapping", deaths - 1);
+    println!(
+        "{deaths} deaths, seeds 0 to {}: {rotated} rotations, {between} half-way through a rewrapping",
+        deaths - 1
+    );
     assert!(between > 0 && rotated > 0, "no death came in between");
     rotate_and_rewrap(&folder);
     let newest = look(&folder).wrapping().unwrap();

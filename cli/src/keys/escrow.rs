@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use getrandom::SysRng;
 use quorate_coordinator::audit;
-use quorate_coordinator::config::{Config, Environment, KeysConfig};
+use quorate_coordinator::config::Environment;
 use quorate_coordinator::strongroom::{Strongroom, Unlock, escrow};
 use quorate_keys::audit::What;
 use quorate_keys::escrow::text::Portable;
@@ -24,6 +24,7 @@ use quorate_keys::provider::Tag;
 use rand_core::UnwrapErr;
 
 use super::custody::{Custody, KEY, private, read};
+use super::settings;
 use crate::coordinator::{At, load, now, seal};
 use crate::error::Failure;
 
@@ -150,12 +151,9 @@ pub fn run(args: EscrowArgs) -> Result<(), Failure> {
 
 fn split(args: &SplitArgs) -> Result<(), Failure> {
     let config = load(&args.at.file())?;
-    let keys = keys(&config)?;
     let tags: Vec<Tag> =
         args.custodians.iter().map(|name| name.parse()).collect::<Result<_, _>>().map_err(Failure::usage)?;
-    let place = keys.unlock.as_ref().ok_or_else(|| Failure::usage("keys.unlock is not set"))?;
-    let unlock = seal::read(place)?;
-    let mut room = Strongroom::open(keys, &config.deployment, &unlock).map_err(Failure::usage)?;
+    let mut room = super::open(&config)?;
     let custody: Vec<_> = tags.iter().map(|_| Custody::generate()).collect();
     let custodian = |(name, own): (&Tag, &Custody)| Custodian {
         name: name.clone(),
@@ -210,7 +208,7 @@ fn deliver(
 
 fn request(args: &RequestArgs) -> Result<(), Failure> {
     let config = load(&args.at.file())?;
-    let record = escrow::record(keys(&config)?).map_err(Failure::usage)?;
+    let record = escrow::record(settings(&config)?).map_err(Failure::usage)?;
     let own = Custody::generate();
     folder(&args.out)?;
     own.write(&args.out)?;
@@ -261,7 +259,7 @@ fn answer(args: &AnswerArgs) -> Result<(), Failure> {
 
 fn recover(args: &RecoverArgs) -> Result<(), Failure> {
     let config = load(&args.at.file())?;
-    let keys = keys(&config)?;
+    let keys = settings(&config)?;
     let place = args.unlock.as_deref().map(seal::place).transpose()?.or_else(|| keys.unlock.clone());
     let place = place.ok_or_else(|| Failure::usage("keys.unlock is not set: give --unlock"))?;
     let record = escrow::record(keys).map_err(Failure::usage)?;
@@ -321,11 +319,6 @@ fn answers(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 fn who(record: &Record, index: u8) -> String {
     let custodian = usize::from(index).checked_sub(1).and_then(|at| record.terms().custodians.get(at));
     custodian.map_or_else(|| index.to_string(), |custodian| custodian.name.to_string())
-}
-
-fn keys(config: &Config) -> Result<&KeysConfig, Failure> {
-    let none = "there is no section [keys]: quorate coordinator migrate-keys makes the strongroom";
-    config.keys.as_ref().ok_or_else(|| Failure::usage(none))
 }
 
 fn text<T: Portable>(path: &Path) -> Result<T, Failure> {

@@ -4,9 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use quorate_coordinator::config::{Config, Environment};
+use quorate_coordinator::config::Config;
 use quorate_coordinator::control::{Answer, Order, ask};
-use quorate_coordinator::secrets::Secrets;
 use quorate_keys::audit::What;
 use serde_json::json;
 
@@ -59,9 +58,7 @@ pub fn run(args: &RewrapArgs) -> Result<(), Failure> {
 
 /// Nobody has the strongroom: it is opened here.
 fn here(config: &Config, rotate: bool, tell: &mut dyn FnMut(Answer)) -> Result<Answer, Failure> {
-    let environment = Environment::of_process();
-    let (_, room) = Secrets::open(config, &environment, None).map_err(Failure::usage)?;
-    let room = Arc::new(Mutex::new(room));
+    let room = Arc::new(Mutex::new(Some(super::open(config)?)));
     let answer = work(&room, rotate, tell).map_err(Failure::failed)?;
     let Ok(mut room) = room.lock() else { return Ok(answer) };
     if let Some(room) = room.as_mut() {

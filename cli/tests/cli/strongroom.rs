@@ -9,8 +9,11 @@ use std::time::{Duration, Instant};
 
 use quorate_coordinator::config::{Config, Environment};
 use quorate_coordinator::strongroom::{Strongroom, Unlock};
+use quorate_keys::disk::OsDisk;
 use quorate_keys::escrow::Answer;
 use quorate_keys::escrow::text::Portable as _;
+use quorate_keys::provider::file::{FileProvider, KeyFile};
+use quorate_keys::provider::{Description, KeyProvider as _};
 use serde_json::Value;
 
 use super::{json, quorate, run};
@@ -22,7 +25,11 @@ fn made() -> tempfile::TempDir {
     let at = tempfile::tempdir().unwrap();
     let said = run(at.path(), "coordinator init here --listen 127.0.0.1:0 --admin 127.0.0.1:0");
     assert_eq!(said.code, Some(0), "{}", said.err);
-    assert!(said.err.contains("here.unlock (made)") && at.path().join("here.unlock").exists(), "{}", said.err);
+    assert!(
+        said.err.contains("here.unlock (made)") && at.path().join("here.unlock").exists(),
+        "{}",
+        said.err
+    );
     at
 }
 
@@ -51,10 +58,11 @@ impl Running {
         assert!(self.0.wait().unwrap().success());
     }
 
-    /// Whether these bytes are in its memory; none if the system does not let us look.
-    fn remembers(&self, secret: &[u8]) -> Option<bool> {
+    /// Which of these are in its memory; none if the system does not let us look.
+    fn remembered(&self, secrets: &[(&'static str, Vec<u8>)]) -> Option<Vec<&'static str>> {
         let maps = fs::read_to_string(format!("/proc/{}/maps", self.0.id())).ok()?;
         let memory = fs::File::open(format!("/proc/{}/mem", self.0.id())).ok()?;
+        let mut found = Vec::new();
         for line in maps.lines() {
             let mut words = line.split_whitespace();
             let (range, rights) = (words.next()?, words.next()?);
@@ -67,11 +75,15 @@ impl Running {
             if std::os::unix::fs::FileExt::read_exact_at(&memory, &mut bytes, from).is_err() {
                 continue;
             }
-            if bytes.windows(secret.len()).any(|window| window == secret) {
-                return Some(true);
+            for (name, secret) in secrets {
+                let first = bytes.windows(secret.len()).position(|window| window == secret);
+                if let Some(at) = first {
+                    println!("{name} at {at} of {line}");
+                    found.push(*name);
+                }
             }
         }
-        Some(false)
+        Some(found)
     }
 }
 
@@ -92,19 +104,40 @@ fn get(at: &Path, path: &str) -> (u16, String) {
     let admin = note(at)["admin"].as_str().unwrap().trim_start_matches("http://").to_owned();
     let token = fs::read_to_string(at.join("here/admin.token")).unwrap();
     let mut stream = TcpStream::connect(admin).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", token.trim()).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", token.trim())
+        .unwrap();
     let mut said = String::new();
     stream.read_to_string(&mut said).unwrap();
     let code = said.split(' ').nth(1).unwrap().parse().unwrap();
     (code, said.split_once("\r\n\r\n").unwrap().1.to_owned())
 }
 
-/// The secrets of a coordinator that can be opened.
-fn seed(at: &Path) -> Vec<u8> {
+/// A secret of a coordinator that can be opened.
+fn secret(at: &Path, id: &str) -> Vec<u8> {
     let config = Config::load(&at.join("here/coordinator.toml"), &Environment::from([])).unwrap();
     let unlock = Unlock::new(&fs::read_to_string(at.join("here.unlock")).unwrap()).unwrap();
     let room = Strongroom::look(config.keys.as_ref().unwrap(), &config.deployment, &unlock).unwrap();
-    room.get(&"coordinator/identity@1".parse().unwrap()).unwrap().to_vec()
+    room.get(&id.parse().unwrap()).unwrap().to_vec()
+}
+
+/// The parts of its keys that no public part gives away, and the unlock secret.
+fn secrets(at: &Path) -> Vec<(&'static str, Vec<u8>)> {
+    let authority = secret(at, "transport/authority@1");
+    // The private number within PKCS#8: an octet string of 32 bytes.
+    let number = authority.windows(2).position(|two| two == [4, 32]).unwrap() + 2;
+    let unlock = fs::read_to_string(at.join("here.unlock")).unwrap().trim().as_bytes().to_vec();
+    let description = Description { provider: "file".parse().unwrap(), region: "here".parse().unwrap() };
+    let place = KeyFile { disk: OsDisk::new(at.join("here/keys")), name: "wrapping.keys".to_owned() };
+    let provider = FileProvider::open(description, place, &unlock).unwrap();
+    let key = provider.active(&"wrapping/store".parse().unwrap()).unwrap();
+    let wrapping = provider.secret(&key).unwrap().to_bytes().to_vec();
+    vec![
+        ("wrapping key", wrapping),
+        ("identity", secret(at, "coordinator/identity@1")),
+        ("authority", authority[number..number + 32].to_vec()),
+        ("audit log", secret(at, "audit/log@1")),
+        ("unlock secret", unlock),
+    ]
 }
 
 /// What the audit log says happened, verified.
@@ -124,7 +157,10 @@ fn acts(at: &Path) -> Vec<String> {
 #[test]
 fn a_coordinator_without_its_unlock_secret_starts_sealed_and_is_unsealed_and_sealed() {
     let at = made();
-    let (at, seed) = (at.path(), seed(at.path()));
+    let at = at.path();
+    // Once, so that the audit log has its key.
+    Running::start(at).end();
+    let secrets = secrets(at);
     fs::rename(at.join("here.unlock"), at.join("elsewhere")).unwrap();
     let running = Running::start(at);
     assert_eq!((note(at)["sealed"].as_bool(), note(at)["address"].as_str()), (Some(true), None));
@@ -139,7 +175,7 @@ fn a_coordinator_without_its_unlock_secret_starts_sealed_and_is_unsealed_and_sea
     let wrong = wrong.wait_with_output().unwrap();
     let said = String::from_utf8(wrong.stderr).unwrap();
     assert!(wrong.status.code() == Some(1) && said.contains("does not open"), "{said}");
-    assert_ne!(running.remembers(&seed), Some(true));
+    assert!(running.remembered(&secrets).is_none_or(|found| found.is_empty()));
     // Open: it serves, and knows its key.
     let unseal = format!("coordinator unseal {CONFIG} --from file:elsewhere");
     let said = run(at, &unseal);
@@ -147,18 +183,21 @@ fn a_coordinator_without_its_unlock_secret_starts_sealed_and_is_unsealed_and_sea
     until(|| note(at)["sealed"] == false);
     assert!(!get(at, "/readyz").1.contains("sealed") && note(at)["address"].is_string());
     assert_eq!(run(at, &unseal).err, "error: it is not sealed\n");
-    let known = running.remembers(&seed);
-    assert_ne!(known, Some(false), "the way to look does not find a key that is there");
+    let known = running.remembered(&secrets);
+    let found =
+        known.as_ref().is_none_or(|found| found.contains(&"identity") && found.contains(&"audit log"));
+    assert!(found, "the way to look does not find keys that are there: {known:?}");
     // The emergency stop.
     let said = run(at, &format!("coordinator seal {CONFIG}"));
     assert!(said.code == Some(0) && said.err.contains("its keys are wiped"), "{}", said.err);
     assert!(get(at, "/readyz").1.contains("sealed: by the operator"));
-    assert_ne!(running.remembers(&seed), Some(true), "a sealed process still has its key");
+    let left = running.remembered(&secrets);
+    assert!(left.as_ref().is_none_or(|left| left.is_empty()), "a sealed process still has {left:?}");
     println!("memory was looked at: {}", known.is_some());
     assert_eq!(run(at, &format!("coordinator seal {CONFIG}")).err, "it is sealed already\n");
     assert_eq!(run(at, &unseal).code, Some(0));
     running.end();
-    assert_eq!(acts(at), ["shard-opened", "unsealed", "sealed", "unsealed"]);
+    assert_eq!(acts(at), ["shard-opened", "unsealed", "unsealed", "sealed", "unsealed"]);
     assert!(run(at, &format!("coordinator seal {CONFIG}")).err.contains("no coordinator runs"));
 }
 
@@ -167,7 +206,10 @@ fn a_running_coordinator_rewraps_by_itself_and_one_that_stands_still_is_rewrappe
     let at = made();
     let at = at.path();
     let said = json(at, &format!("keys rewrap {CONFIG} --rotate"));
-    assert_eq!((said["done"].as_bool(), said["report"]["wrapping"].as_str()), (Some(true), Some("wrapping/store@2")));
+    assert_eq!(
+        (said["done"].as_bool(), said["report"]["wrapping"].as_str()),
+        (Some(true), Some("wrapping/store@2"))
+    );
     let running = Running::start(at);
     let said = json(at, &format!("keys rewrap {CONFIG} --rotate"));
     assert_eq!(said["report"]["wrapping"], "wrapping/store@3");
@@ -184,10 +226,12 @@ fn plain(at: &Path) {
     let config = Config::load(&at.join("here/coordinator.toml"), &Environment::from([])).unwrap();
     let unlock = Unlock::new(&fs::read_to_string(at.join("here.unlock")).unwrap()).unwrap();
     let room = Strongroom::look(config.keys.as_ref().unwrap(), &config.deployment, &unlock).unwrap();
-    for (id, name) in [("coordinator/identity@1", "identity.key"), ("transport/authority@1", "authority.key")] {
-        let hex: String = room.get(&id.parse().unwrap()).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+    for (id, name) in [("coordinator/identity@1", "identity.key"), ("transport/authority@1", "authority.key")]
+    {
+        let hex: String =
+            room.get(&id.parse().unwrap()).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
         fs::write(at.join("here").join(name), hex).unwrap();
-        std::fs::set_permissions(at.join("here").join(name), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        fs::set_permissions(at.join("here").join(name), std::os::unix::fs::PermissionsExt::from_mode(0o600))
             .unwrap();
     }
     fs::remove_dir_all(at.join("here/keys")).unwrap();
@@ -213,20 +257,25 @@ fn plain_key_files_still_open_and_move_into_the_strongroom() {
     let said = run(at, &format!("coordinator migrate-keys {CONFIG}"));
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert_eq!(said.out, "transport/authority@1\ncoordinator/identity@1\naudit/log@1\n");
-    let names: Vec<_> = super::listing(&at.join("here")).into_iter().filter(|name| name.ends_with(".key")).collect();
+    let names: Vec<_> =
+        super::listing(&at.join("here")).into_iter().filter(|name| name.ends_with(".key")).collect();
     assert_eq!(names, Vec::<String>::new());
     assert_eq!(run(at, &format!("coordinator pin {CONFIG}")).out, pin);
     // Interrupted before the plain files were gone: the same command ends it. Another key there is not taken.
-    let hex: String = seed(at).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = secret(at, "coordinator/identity@1").iter().map(|byte| format!("{byte:02x}")).collect();
     let file = at.join("here/identity.key");
     let write = |text: &str| {
         let _ = fs::remove_file(&file);
         fs::write(&file, text).unwrap();
-        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     };
     write(&"ab".repeat(32));
     let refused = run(at, &format!("coordinator migrate-keys {CONFIG}"));
-    assert!(refused.code == Some(1) && refused.err.contains("coordinator/identity@1 is not what"), "{}", refused.err);
+    assert!(
+        refused.code == Some(1) && refused.err.contains("coordinator/identity@1 is not what"),
+        "{}",
+        refused.err
+    );
     assert!(file.exists());
     write(&hex);
     assert_eq!(run(at, &format!("coordinator migrate-keys {CONFIG}")).code, Some(0));
@@ -247,7 +296,10 @@ fn kl_20_custodians_bring_a_lost_wrapping_key_back() {
     assert!(one.code == Some(2) && one.err.contains("at least 2"), "{}", one.err);
     assert!(!at.join("few").exists());
     let said = escrow(&format!("split {CONFIG} --custodians ada,bo,cy --threshold 2 --out shares"));
-    assert_eq!((said.code, said.out.as_str()), (Some(0), "split 1 of wrapping/store@1: 2 of 3 bring it back\n"));
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(0), "split 1 of wrapping/store@1: 2 of 3 bring it back\n")
+    );
     Running::start(at).end();
     // Fire: the unlock secret is gone.
     fs::remove_file(at.join("here.unlock")).unwrap();
@@ -260,7 +312,9 @@ fn kl_20_custodians_bring_a_lost_wrapping_key_back() {
     let alone = escrow(&format!("recover back {CONFIG}"));
     assert!(alone.code == Some(1) && alone.err.contains("1 of 2 approvals"), "{}", alone.err);
     assert_eq!(escrow(&format!("approve {}", own("cy"))).code, Some(0));
-    let foreign = escrow("answer back/request.txt --record back/record.txt --key shares/bo/key.txt --package shares/cy/package.txt");
+    let foreign = escrow(
+        "answer back/request.txt --record back/record.txt --key shares/bo/key.txt --package shares/cy/package.txt",
+    );
     assert!(foreign.code == Some(1) && foreign.err.contains("not sealed to this key"), "{}", foreign.err);
     assert_eq!(escrow(&format!("answer {}", own("bo"))).out, "back/answer-bo.txt\n");
     // Bo's answer under Cy's name is Cy's wrong share.
@@ -268,7 +322,11 @@ fn kl_20_custodians_bring_a_lost_wrapping_key_back() {
     answer.index = 3;
     fs::write(at.join("back/answer-cy.txt"), answer.to_text()).unwrap();
     let wrong = escrow(&format!("recover back {CONFIG}"));
-    assert!(wrong.code == Some(1) && wrong.err.contains("the share of custodian cy is wrong"), "{}", wrong.err);
+    assert!(
+        wrong.code == Some(1) && wrong.err.contains("the share of custodian cy is wrong"),
+        "{}",
+        wrong.err
+    );
     assert!(wrong.err.contains("1 of 2 shares; wrong: cy"), "{}", wrong.err);
     assert!(!at.join("here.unlock").exists());
     assert_eq!(escrow(&format!("answer {}", own("ada"))).code, Some(0));
@@ -278,10 +336,18 @@ fn kl_20_custodians_bring_a_lost_wrapping_key_back() {
     // Burnt: nothing runs before a new split.
     let burnt = run(at, &format!("coordinator run {CONFIG}"));
     assert!(burnt.code == Some(2) && burnt.err.contains("split the key anew"), "{}", burnt.err);
+    let moved = run(at, &format!("keys rewrap {CONFIG} --rotate"));
+    assert_eq!(moved.out, "3 of 3 keys moved to wrapping/store@2\n", "{}", moved.err);
+    assert_eq!(run(at, &format!("coordinator run {CONFIG}")).code, Some(2));
     let said = escrow(&format!("split {CONFIG} --custodians ada,bo,cy --threshold 3 --out again"));
-    assert_eq!(said.out, "split 2 of wrapping/store@1: 3 of 3 bring it back\n", "{}", said.err);
+    assert_eq!(said.out, "split 2 of wrapping/store@2: 3 of 3 bring it back\n", "{}", said.err);
     Running::start(at).end();
-    let expected = ["shard-opened", "escrow-split", "unsealed", "escrow-recovered", "escrow-burnt", "escrow-split", "unsealed"];
+    let recovered = ["escrow-recovered", "escrow-burnt", "key-activated", "data-rewrapped", "escrow-split"];
+    let expected: Vec<_> = ["shard-opened", "escrow-split", "unsealed"]
+        .into_iter()
+        .chain(recovered)
+        .chain(["unsealed"])
+        .collect();
     assert_eq!(acts(at), expected);
 }
 
@@ -306,5 +372,9 @@ fn a_provider_that_is_not_built_in_is_told_with_its_feature() {
     }
     fs::write(&file, text.replace("unlock = \"file", "unlock = \"s3cr3t")).unwrap();
     let said = run(at, "coordinator check-config here/coordinator.toml");
-    assert!(said.out.contains("keys.unlock does not say where") && !said.out.contains("s3cr3t"), "{}", said.out);
+    assert!(
+        said.out.contains("keys.unlock does not say where") && !said.out.contains("s3cr3t"),
+        "{}",
+        said.out
+    );
 }

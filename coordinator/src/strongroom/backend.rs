@@ -153,6 +153,7 @@ mod service {
         certificates: Option<&std::path::Path>,
         timeout: std::time::Duration,
     ) -> Result<quorate_keys::provider::http::HttpClient, StrongroomError> {
+        quorate_transport::install_cryptography();
         let pem = certificates.map(std::fs::read).transpose()?;
         let roots: Vec<&[u8]> = pem.iter().map(Vec::as_slice).collect();
         Ok(quorate_keys::provider::http::HttpClient::new(timeout, &roots))
