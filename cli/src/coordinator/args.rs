@@ -100,7 +100,7 @@ pub struct InitArgs {
 #[derive(Args)]
 #[command(after_help = "Examples:
   quorate coordinator unseal --config my-coordinator/coordinator.toml --from file:my-coordinator.unlock
-  quorate coordinator unseal < secret")]
+  quorate coordinator unseal --config my-coordinator/coordinator.toml")]
 pub struct UnsealArgs {
     #[command(flatten)]
     pub at: At,
