@@ -343,7 +343,7 @@ fn an_undelivered_split_is_not_recorded() {
     let custody = split(&mut room);
     let terms = custody.record.terms().clone();
     let failed =
-        room.split(|key, split| Terms { key, split, ..terms }, |_, _| Err(io::ErrorKind::StorageFull.into()));
+        room.split(|key, split| Terms { key, split, ..terms }, |_, _| Err(ErrorKind::StorageFull.into()));
     assert!(failed.is_err());
     assert!(matches!(room.escrow().unwrap(), Some(Escrow::Kept(record)) if record == custody.record));
 }
