@@ -26,6 +26,11 @@ impl Failure {
         Self { message: message.to_string(), code: 130 }
     }
 
+    /// What is wrong, in words.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Prints to standard error and gives the exit code.
     pub fn report(&self) -> ExitCode {
         eprintln!("{}: {}", if self.code == 130 { "stopped" } else { "error" }, self.message);

@@ -3,19 +3,21 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use quorate_keys::audit::What;
 use quorate_keys::when::{At, Time};
 use quorate_protocol::epoch::MAX_PARTIES;
 use thiserror::Error;
 
-use crate::audit::{Audit, AuditError};
+use crate::audit::{self, Audit, AuditError, Particulars};
 use crate::config::{CommitteePlan, Config};
-use crate::keeper::{Keeper, KeeperError, Places, PlainRoom, Roots};
+use crate::keeper::{Keeper, KeeperError, Places, Roots};
 use crate::models::{Exporter, ModelError, ModelStore};
 use crate::node::Parts;
 use crate::schedule::{Committee, Plan};
 use crate::secrets::Secrets;
 use crate::service::{Service, ServiceError};
 use crate::store::{SqliteStore, StoreError};
+use crate::strongroom::Shared;
 
 /// Why a configured coordinator cannot be put together.
 #[derive(Debug, Error)]
@@ -48,17 +50,29 @@ pub enum AssembleError {
     Models(ModelError),
 }
 
-/// Opens ledger, database and models of a configured coordinator.
+/// Opens ledger, database and models of a configured coordinator. The key of its audit log is in the strongroom, if
+/// there is one.
 ///
 /// # Errors
 /// [`AssembleError`].
-pub async fn assemble(config: &Config, secrets: Secrets) -> Result<Parts<SqliteStore>, AssembleError> {
+pub async fn assemble(
+    config: &Config,
+    secrets: Secrets,
+    room: &Shared,
+) -> Result<Parts<SqliteStore>, AssembleError> {
     let Secrets { identity, authority, .. } = secrets;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let audit = Audit::open(&config.audit(), authority.deployment(), now)?;
-    let room = Box::new(PlainRoom::new(&config.key_room()));
+    let opened = room.lock().is_some();
+    let mut keys = room.clone_or_plain(&config.key_room());
+    let mut audit = Audit::open(&config.audit(), keys.as_mut(), authority.deployment(), now)?;
+    if opened {
+        // Kept until the log takes it, and nothing that needs a record happens before ([KL-25]).
+        let reason = "the strongroom is open";
+        audit.note(audit::event(now, What::Unsealed, audit::identity(), reason, Particulars::new()));
+        let _ = audit.settle(now);
+    }
+    let places = Places { room: keys, roots: Roots::new(&config.roots()) };
     let at = At::new(Time(now), 0);
-    let places = Places { room, roots: Roots::new(&config.roots()) };
     let keeper = Keeper::open(audit, places, config.rotation.policy.clone(), &identity, at)?;
     let service = Service::open(identity, &config.ledger())?;
     // Made by init only: a new one would have forgotten who is evicted.

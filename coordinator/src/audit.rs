@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <folder>/1/tile/…, 1/checkpoint    entries and signed checkpoints (C2SP tlog-tiles), a shard after the other
-//! <keys>/1.<unix time>.key           the key of shard 1, hexadecimal; made on the spot, one a shard
+//! audit/log@1                        the key of shard 1, where the coordinator's keys rest (keeper/room.rs); one a shard
 //! <keys>/marks/…                     the largest tree ever signed: keep it out of backups of the log
 //! <keys>/log.vkey                    the first shard's public key, for `quorate audit verify`
 //! ```
@@ -20,6 +20,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use getrandom::SysRng;
 use quorate_crypto::hash::sha256;
@@ -32,10 +33,10 @@ use quorate_keys::audit::{
 use quorate_keys::{Class, DeploymentId, KeyId, KeyName};
 use rand_core::UnwrapErr;
 use thiserror::Error;
-use zeroize::Zeroizing;
 
-use crate::init::{make_folder, private, sync};
-use crate::secrets::{from_hex, to_hex};
+use crate::config::Config;
+use crate::init::make_folder;
+use crate::keeper::{Room, RoomError};
 
 /// Where a log is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,11 +59,17 @@ pub enum AuditError {
     /// The log does not load, or was set back.
     #[error("the audit log: {0}")]
     Log(#[from] LogError),
-    /// A key file does not read.
+    /// The log takes nothing.
+    #[error("the audit log takes nothing: look at disk and folder")]
+    Closed,
+    /// The key of a shard.
+    #[error("the audit log's key: {0}")]
+    Room(#[from] RoomError),
+    /// The public key does not read.
     #[error("{}: is no key of an audit log", .0.display())]
     Key(PathBuf),
-    /// The first shard's key is not there although the log is.
-    #[error("{}: the log is there and the keys of its shards are not: bring them back", .0.display())]
+    /// The newest shard's key is not there although the shard is.
+    #[error("{}: the log is there and the key of its newest shard is not: bring the folder of keys back", .0.display())]
     NoKey(PathBuf),
 }
 
@@ -82,44 +89,29 @@ impl Audit {
     ///
     /// # Errors
     /// [`AuditError`].
-    pub fn open(places: &AuditPlaces, deployment: &DeploymentId, now: u64) -> Result<Self, AuditError> {
+    pub fn open(
+        places: &AuditPlaces,
+        room: &mut dyn Room,
+        deployment: &DeploymentId,
+        now: u64,
+    ) -> Result<Self, AuditError> {
         let name = log_name(deployment);
         let mut files = Directory::new(&places.folder);
         let mut marks = FileMarks(Directory::new(&places.keys.join(MARKS)));
-        let mut keys = key_files(&places.keys)?;
-        if keys.is_empty() {
-            if files.read("1/checkpoint")?.is_some() {
-                return Err(AuditError::NoKey(places.keys.clone()));
-            }
-            let key = SigningKey::generate(&mut UnwrapErr(SysRng));
-            let public = verifier_key(&name.origin(1), key.public()).map_err(LogError::from)?;
-            make_folder(&places.keys)?;
-            Directory::new(&places.keys).write(VERIFIER, format!("{public}\n").as_bytes())?;
-            keys.insert(1, keep_key(&places.keys, (1, &key), now)?);
-        }
-        let (number, path) = keys.pop_last().ok_or_else(|| AuditError::NoKey(places.keys.clone()))?;
-        let key = read_key(&path)?;
-        let act = |reason| Act { at: now, actor: text(ACTOR), reason: text(reason) };
-        let (shard, key, next) = match Shard::load(&files, &name, number, &Signer::new(&key, &mut marks)) {
-            Err(LogError::Missing) if number == 1 => {
-                let mut shard = Shard::first(&name, key.public(), act("the deployment begins"))?;
-                shard.publish(&mut files, &mut Signer::new(&key, &mut marks))?;
-                (shard, key, None)
-            }
-            // Interrupted between the new key and the new shard.
-            Err(LogError::Missing) => {
-                let (before, path) = keys.pop_last().ok_or_else(|| AuditError::NoKey(places.keys.clone()))?;
-                let old = read_key(&path)?;
-                let shard = Shard::load(&files, &name, before, &Signer::new(&old, &mut marks))?;
-                (shard, old, Some(key))
-            }
-            loaded => (loaded?, key, None),
+        let (number, key) = match newest(&places.folder)? {
+            Some(number) => (number, known_key(places, room, number)?),
+            None => (1, first_key(places, room, &name)?),
         };
-        let mut sink = ShardSink::new(shard, files, marks, key);
-        if let Some(next) = next {
-            sink.rotate(&name, next, act("a new shard"))?;
-        }
-        let log = Log(Arc::new(Mutex::new(sink)));
+        let shard = match Shard::load(&files, &name, number, &Signer::new(&key, &mut marks)) {
+            Err(LogError::Missing) if number == 1 => {
+                let act = Act { at: now, actor: text(ACTOR), reason: text("the deployment begins") };
+                let mut shard = Shard::first(&name, key.public(), act)?;
+                shard.publish(&mut files, &mut Signer::new(&key, &mut marks))?;
+                shard
+            }
+            loaded => loaded?,
+        };
+        let log = Log(Arc::new(Mutex::new(ShardSink::new(shard, files, marks, key))));
         let sinks = Sinks::new(vec![Box::new(log.clone())], PATIENCE);
         Ok(Self { places: places.clone(), name, log, sinks, queued: None, waiting: Vec::new() })
     }
@@ -139,10 +131,8 @@ impl Audit {
     /// Ends the shard and begins the next one with this key ([KL-24]). All that was noted must be settled.
     ///
     /// # Errors
-    /// [`AuditError`]; the key is kept, so that the next start goes on from there.
+    /// [`AuditError`]; done again with the same key, it goes on from there.
     pub fn rotate(&mut self, next: SigningKey, now: u64) -> Result<(), AuditError> {
-        let number = self.shard().saturating_add(1);
-        keep_key(&self.places.keys, (number, &next), now)?;
         let act = Act { at: now, actor: text(ACTOR), reason: text("a new shard") };
         Ok(self.log.lock().rotate(&self.name, next, act)?)
     }
@@ -204,6 +194,23 @@ impl Audit {
     }
 }
 
+/// Records what was done to the keys of a coordinator that stands still: who has its strongroom has its log.
+///
+/// # Errors
+/// [`AuditError`].
+pub fn record(
+    config: &Config,
+    room: &mut dyn Room,
+    (what, id): (What, KeyId),
+    reason: &str,
+) -> Result<(), AuditError> {
+    let deployment = config.deployment_id()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let mut log = Audit::open(&config.audit(), room, &deployment, now)?;
+    log.note(event(now, what, id, reason, Particulars::new()));
+    log.settle(now).map_err(|_| AuditError::Closed)
+}
+
 pub(crate) type Particulars = BTreeMap<Fact, Value>;
 
 /// Name of a deployment's log.
@@ -216,6 +223,11 @@ pub fn log_name(deployment: &DeploymentId) -> LogName {
 /// The id of the coordinator's identity key.
 pub(crate) fn identity() -> KeyId {
     key(Class::Coordinator, "identity", 1)
+}
+
+/// The id of a shard's key.
+pub(crate) fn shard_key(shard: u32) -> KeyId {
+    key(Class::Audit, "log", shard)
 }
 
 /// The id of what protects one round.
@@ -248,47 +260,51 @@ pub(crate) fn said(words: &str) -> Value {
     Value::Text(text(words))
 }
 
-/// The key files by shard.
-fn key_files(keys: &Path) -> Result<BTreeMap<u32, PathBuf>, AuditError> {
-    let listed = match fs::read_dir(keys) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+/// The newest shard of a log.
+fn newest(folder: &Path) -> io::Result<Option<u32>> {
+    let listed = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         listed => listed?,
     };
-    let mut found = BTreeMap::new();
+    let mut newest = None;
     for entry in listed {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let Some(stem) = name.strip_suffix(".key") else { continue };
-        let number = stem.split('.').next().and_then(|number| number.parse().ok());
-        found.insert(number.ok_or_else(|| AuditError::Key(path.clone()))?, path);
+        let entry = entry?;
+        let number = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+        // A shard without a checkpoint was never begun to its end.
+        newest = newest.max(number.filter(|_| entry.path().join("checkpoint").exists()));
     }
-    Ok(found)
+    Ok(newest)
 }
 
-fn read_key(path: &Path) -> Result<SigningKey, AuditError> {
-    let hex = Zeroizing::new(fs::read_to_string(path)?);
-    let bytes = from_hex(hex.trim()).ok_or_else(|| AuditError::Key(path.to_owned()))?;
-    let seed: Zeroizing<[u8; 32]> =
-        Zeroizing::new(bytes.as_slice().try_into().map_err(|_| AuditError::Key(path.to_owned()))?);
-    Ok(SigningKey::from_bytes(&seed))
+/// A shard's key, which must be there since the shard is.
+fn known_key(places: &AuditPlaces, room: &mut dyn Room, shard: u32) -> Result<SigningKey, AuditError> {
+    match room.get(&shard_key(shard)) {
+        Ok(seed) => signing_key(&seed),
+        Err(RoomError::Unknown) => Err(AuditError::NoKey(places.keys.clone())),
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// Keeps a shard's key: whole or not at all, since a key that is there has to read.
-fn keep_key(keys: &Path, (shard, key): (u32, &SigningKey), now: u64) -> Result<PathBuf, AuditError> {
-    let interrupted = keys.join("new.tmp");
-    match fs::remove_file(&interrupted) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
-    // One of an interrupted rotation was never in force.
-    if let Some(stale) = key_files(keys)?.remove(&shard) {
-        fs::remove_file(stale)?;
-    }
-    private(&interrupted, &to_hex(key.to_bytes().as_slice()))?;
-    let path = keys.join(format!("{shard}.{now}.key"));
-    fs::rename(&interrupted, &path)?;
-    sync(keys)?;
-    Ok(path)
+/// The key of the first shard, made if there is none.
+fn first_key(places: &AuditPlaces, room: &mut dyn Room, name: &LogName) -> Result<SigningKey, AuditError> {
+    let id = shard_key(1);
+    let key = match room.get(&id) {
+        Ok(seed) => signing_key(&seed)?,
+        Err(RoomError::Unknown) => {
+            let key = SigningKey::generate(&mut UnwrapErr(SysRng));
+            room.put(&id, key.to_bytes().as_slice())?;
+            key
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let public = verifier_key(&name.origin(1), key.public()).map_err(LogError::from)?;
+    make_folder(&places.keys)?;
+    Directory::new(&places.keys).write(VERIFIER, format!("{public}\n").as_bytes())?;
+    Ok(key)
+}
+
+fn signing_key(seed: &[u8]) -> Result<SigningKey, AuditError> {
+    Ok(SigningKey::from_bytes(seed.try_into().map_err(|_| RoomError::Damaged)?))
 }
 
 /// The log as a sink that somebody else may turn to a new shard.

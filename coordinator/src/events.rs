@@ -199,6 +199,11 @@ pub fn order_ended(digest: &Digest, outcome: &str) {
     info!(event = "order_ended", order = %digest, outcome, "an order about keys");
 }
 
+/// Keys are not there, or not any more: nobody is served. `why` is the program's own.
+pub fn sealed(why: &str) {
+    warn!(event = "sealed", why, "sealed");
+}
+
 /// The process was asked to end; the round under way is aborted.
 pub fn stopping(round: Option<u64>) {
     info!(event = "stopping", round, "shutting down");

@@ -1,7 +1,8 @@
 //! A new coordinator: keys, configuration, database, ledger.
 //!
 //! ```text
-//! FOLDER/.init/…   everything is made here, coordinator.toml last
+//! FOLDER.unlock    the unlock secret of the strongroom, beside the folder or where the operator says
+//! FOLDER/.init/…   everything else is made here, coordinator.toml last
 //! FOLDER/…         then moved here, one by one, coordinator.toml last: with it the coordinator exists
 //! ```
 //!
@@ -10,7 +11,8 @@
 //! # Security
 //!
 //! The folder has mode 0700 and every secret file 0600. Nothing that exists is overwritten: a second identity would
-//! be another deployment.
+//! be another deployment, and an unlock secret that is there is used. The folder holds no key in the plain but the
+//! credential of the admin API; the unlock secret is never in it.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -25,11 +27,13 @@ use rand_core::{Rng as _, UnwrapErr};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::config::{Config, Environment, Findings, is_name};
+use crate::audit;
+use crate::config::{Config, Environment, Findings, KeysConfig, Place, ProviderPlan, is_name};
 use crate::folder::Folder;
-use crate::secrets::{SecretError, Secrets, to_hex};
+use crate::secrets::{SecretError, Secrets, authority_id, to_hex};
 use crate::service::{Service, ServiceError};
 use crate::store::{SqliteStore, StoreError};
+use crate::strongroom::{Strongroom, StrongroomError, Unlock};
 
 /// What the operator may choose.
 #[derive(Clone, Debug)]
@@ -44,6 +48,8 @@ pub struct InitOptions {
     pub parties: u32,
     /// What the first job is made for.
     pub first: FirstJob,
+    /// Where the unlock secret is, or is to be made; none: in a file beside the folder.
+    pub unlock: Option<Place>,
 }
 
 /// The numbers of a job, and the model it begins with.
@@ -81,6 +87,17 @@ impl InitOptions {
             .replace("{name}", &self.name)
             .replace("{listen}", &self.listen.to_string())
             .replace("{admin}", &self.admin.to_string())
+            .replace("{unlock}", &self.unlock_text())
+    }
+
+    /// As a configuration says it, within quotes.
+    fn unlock_text(&self) -> String {
+        let plain = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+        match &self.unlock {
+            Some(Place::Variable(name)) => format!("env:{}", plain(name)),
+            Some(Place::File(path)) => format!("file:{}", plain(&path.display().to_string())),
+            None => "file:../coordinator.unlock".to_owned(),
+        }
     }
 
     /// A committee as the simulator chooses it: three quarters of a small deployment, at most 16.
@@ -90,12 +107,16 @@ impl InitOptions {
 }
 
 /// A coordinator that was made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Initialised {
     /// What parties pin, beside their tokens.
     pub pin: Pin,
     /// The deployment.
     pub deployment: DeploymentId,
+    /// Where its unlock secret is.
+    pub unlock: Place,
+    /// Whether that was made, or was there.
+    pub made_unlock: bool,
 }
 
 /// Why no coordinator was made.
@@ -131,6 +152,15 @@ pub enum InitError {
     /// The same, of the secrets.
     #[error("the new secrets do not read: {0}")]
     Secrets(#[from] SecretError),
+    /// The unlock secret would be in the folder that it protects.
+    #[error("the unlock secret must not be in the folder it opens: choose another place with --unlock")]
+    UnlockWithin,
+    /// There is no place beside the folder.
+    #[error("this folder has no name to put a file beside it: choose a place with --unlock")]
+    UnlockWhere,
+    /// The strongroom.
+    #[error(transparent)]
+    Strongroom(#[from] StrongroomError),
 }
 
 /// Makes a coordinator in a folder.
@@ -153,29 +183,61 @@ pub async fn init(folder: &Path, options: &InitOptions) -> Result<Initialised, I
     make_folder(folder)?;
     make_folder(&staging)?;
     let lock = Folder::open(&staging)?.ok_or(InitError::InUse)?;
+    let (configured, place) = unlock_place(folder, options.unlock.as_ref())?;
+    let options = InitOptions { unlock: Some(configured), ..options.clone() };
+    let (unlock, made_unlock) = Unlock::read_or_make(&place, &Environment::of_process())?;
     if !staging.join(CONFIG).exists() {
         clear(&staging)?;
-        make(&staging, options).await?;
+        make(&staging, &options, &unlock).await?;
     }
     publish(&staging, folder)?;
     drop(lock);
     fs::remove_dir_all(&staging)?;
     let environment = Environment::from([]);
     let config = Config::load(&folder.join(CONFIG), &environment)?;
-    let secrets = Secrets::load(&config, &environment)?;
-    Ok(Initialised { pin: secrets.authority.pin(), deployment: *secrets.authority.deployment() })
+    let keys = config.keys.as_ref().ok_or_else(|| StrongroomError::Absent(folder.to_owned()))?;
+    let room = Strongroom::look(keys, &config.deployment, &unlock)?;
+    let secrets = Secrets::sealed(&config, &environment, &room)?;
+    let (pin, deployment) = (secrets.authority.pin(), *secrets.authority.deployment());
+    Ok(Initialised { pin, deployment, unlock: place, made_unlock })
+}
+
+/// The place of the unlock secret, as the configuration names it and as it is seen from here.
+fn unlock_place(folder: &Path, wanted: Option<&Place>) -> Result<(Place, Place), InitError> {
+    let folder = folder.canonicalize()?;
+    match wanted {
+        Some(Place::Variable(name)) => Ok((Place::Variable(name.clone()), Place::Variable(name.clone()))),
+        Some(Place::File(path)) => {
+            let path = std::path::absolute(path)?;
+            // The folder above may be a link into the folder.
+            let above = path.parent().and_then(|above| above.canonicalize().ok());
+            if path.starts_with(&folder) || above.is_some_and(|above| above.starts_with(&folder)) {
+                return Err(InitError::UnlockWithin);
+            }
+            Ok((Place::File(path.clone()), Place::File(path)))
+        }
+        None => {
+            let name = folder.file_name().and_then(|name| name.to_str()).ok_or(InitError::UnlockWhere)?;
+            let name = format!("{name}.unlock");
+            let here = folder.parent().ok_or(InitError::UnlockWhere)?.join(&name);
+            Ok((Place::File(Path::new("..").join(name)), Place::File(here)))
+        }
+    }
 }
 
 /// Everything, the configuration last.
-async fn make(staging: &Path, options: &InitOptions) -> Result<(), InitError> {
+async fn make(staging: &Path, options: &InitOptions, unlock: &Unlock) -> Result<(), InitError> {
     let mut rng = UnwrapErr(SysRng);
     let identity = SigningKey::generate(&mut rng);
     let deployment = DeploymentId::new(&options.name, identity.public());
     let authority = Authority::generate(deployment, identity.public())?;
+    let keys = KeysConfig { folder: staging.join(KEYS), unlock: None, provider: ProviderPlan::File };
+    let mut room = Strongroom::create(&keys, &options.name, unlock)?;
+    room.put(&audit::identity(), identity.to_bytes().as_slice())?;
+    room.put(&authority_id(), &authority.key())?;
+    drop(room);
     let mut token = Zeroizing::new([0; 32]);
     rng.fill_bytes(token.as_mut());
-    private(&staging.join("identity.key"), &to_hex(identity.to_bytes().as_slice()))?;
-    private(&staging.join("authority.key"), &to_hex(&authority.key()))?;
     private(&staging.join("authority.certificate"), &to_hex(authority.certificate()))?;
     private(&staging.join(DEPLOYMENT), &deployment.to_hex())?;
     private(&staging.join("admin.token"), &to_hex(token.as_slice()))?;
@@ -256,6 +318,7 @@ pub(crate) fn sync(folder: &Path) -> io::Result<()> {
 
 const TEMPLATE: &str = include_str!("template.toml");
 const CONFIG: &str = "coordinator.toml";
+const KEYS: &str = "keys";
 const INITIAL: &str = "initial.safetensors";
 /// Id of the deployment: no secret.
 pub(crate) const DEPLOYMENT: &str = "deployment.id";

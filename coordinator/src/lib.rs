@@ -16,6 +16,7 @@ pub mod admin;
 pub mod assemble;
 pub mod audit;
 pub mod config;
+pub mod control;
 pub mod events;
 mod fault;
 mod folder;
@@ -37,6 +38,7 @@ mod service;
 mod spool;
 pub mod status;
 pub mod store;
+pub mod strongroom;
 mod turns;
 
 pub use ledger::LedgerError;

@@ -122,6 +122,8 @@ enum Stop {
     Soon,
     /// The round under way is cancelled.
     Now,
+    /// The same, and the audit log says that it was sealed.
+    Sealed,
 }
 
 impl Node {
@@ -229,7 +231,14 @@ impl Node {
 
     /// Asks it to stop: once, after the round under way; twice, at once.
     pub fn stop(&self) {
-        self.stop.send_modify(|stop| *stop = if *stop == Stop::No { Stop::Soon } else { Stop::Now });
+        self.stop
+            .send_modify(|stop| *stop = if *stop == Stop::No { Stop::Soon } else { Stop::Now.max(*stop) });
+    }
+
+    /// The emergency stop: cancels the round under way, says so in the audit log, ends. Its keys are wiped when it is
+    /// dropped, and every [`View`] of it.
+    pub fn seal(&self) {
+        self.stop.send_replace(Stop::Sealed);
     }
 
     /// Waits until it has stopped.

@@ -1,22 +1,31 @@
-//! The coordinator's secrets: read from where the configuration says they are.
+//! The coordinator's secrets: from the strongroom, or in the plain from where the configuration says they are.
+//!
+//! | key | in the strongroom | without it |
+//! | --- | --- | --- |
+//! | identity | `coordinator/identity@1` | `secrets.identity` |
+//! | certificate authority | `transport/authority@1` | `secrets.authority_key` |
+//! | audit log | `audit/log@N`, N the shard (`audit.rs`) | `audit-keys/` |
+//! | admin token | – | `admin.token` |
 //!
 //! # Security
 //!
-//! Keys are hexadecimal text, so that they fit a file as well as an environment variable. A file that everybody on the
-//! machine may read is refused. Nothing here is ever shown; errors name the key and the place.
+//! Plain keys are hexadecimal text, so that they fit a file as well as an environment variable. A file that everybody
+//! on the machine may read is refused. Nothing here is ever shown; errors name the key and the place.
 
 use std::fmt;
 use std::fs;
 use std::io;
 
 use quorate_crypto::sign::SigningKey;
-use quorate_keys::DeploymentId;
+use quorate_keys::{Class, DeploymentId, KeyId, KeyName};
 use quorate_transport::{Authority, AuthorityError};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::admin::AdminToken;
-use crate::config::{Config, Environment, Place};
+use crate::audit;
+use crate::config::{Config, Environment, KeysConfig, Place};
+use crate::strongroom::{Strongroom, StrongroomError, Unlock};
 
 /// Why a secret could not be used.
 #[derive(Debug, Error)]
@@ -50,6 +59,9 @@ pub enum SecretError {
     /// The certificate authority.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// The strongroom.
+    #[error(transparent)]
+    Strongroom(#[from] StrongroomError),
 }
 
 /// All secrets of a coordinator.
@@ -69,29 +81,87 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Reads them.
+    /// Reads them; a strongroom is only looked into, also while a coordinator runs.
     ///
     /// # Errors
     /// [`SecretError`].
     pub fn load(config: &Config, environment: &Environment) -> Result<Self, SecretError> {
-        let places = &config.secrets;
-        let key = "secrets.identity";
-        let bytes = hex(key, &places.identity, environment)?;
-        let seed: Zeroizing<[u8; 32]> =
-            Zeroizing::new(bytes.as_slice().try_into().map_err(|_| SecretError::Form { key })?);
-        let identity = SigningKey::from_bytes(&seed);
-        let authority_key = hex("secrets.authority_key", &places.authority_key, environment)?;
-        let certificate = hex("secrets.authority_certificate", &places.authority_certificate, environment)?;
-        let deployment = DeploymentId::new(&config.deployment, identity.public());
-        let authority = Authority::restore(deployment, identity.public(), &certificate, &authority_key)?;
+        let Some(keys) = &config.keys else { return Self::plain(config, environment) };
+        let unlock = unlock(keys, environment)?;
+        Self::sealed(config, environment, &Strongroom::look(keys, &config.deployment, &unlock)?)
+    }
+
+    /// Opens them for a coordinator that runs, with the strongroom if there is one; with this unlock secret, or the
+    /// one the configuration names.
+    ///
+    /// # Errors
+    /// [`SecretError`]; [`StrongroomError::is_sealed`] says whether another unlock secret would do.
+    pub fn open(
+        config: &Config,
+        environment: &Environment,
+        given: Option<Unlock>,
+    ) -> Result<(Self, Option<Strongroom>), SecretError> {
+        let Some(keys) = &config.keys else { return Ok((Self::plain(config, environment)?, None)) };
+        let unlock = given.map_or_else(|| unlock(keys, environment), Ok)?;
+        let room = Strongroom::open(keys, &config.deployment, &unlock)?;
+        // [KL-20] Not between the use of an escrow and a new split.
+        room.permit()?;
+        Ok((Self::sealed(config, environment, &room)?, Some(room)))
+    }
+
+    /// The credential of the admin API, which is in no strongroom: a sealed coordinator answers too.
+    ///
+    /// # Errors
+    /// [`SecretError`].
+    pub fn admin(config: &Config, environment: &Environment) -> Result<Option<AdminToken>, SecretError> {
         let admin = config.admin.as_ref().map(|admin| read("admin.token", &admin.token, environment));
         let admin = admin.transpose()?.map(AdminToken::new).transpose();
-        let admin = admin.map_err(|_| SecretError::Form { key: "admin.token" })?;
-        Ok(Self { identity, authority, admin })
+        admin.map_err(|_| SecretError::Form { key: "admin.token" })
+    }
+
+    pub(crate) fn sealed(
+        config: &Config,
+        environment: &Environment,
+        room: &Strongroom,
+    ) -> Result<Self, SecretError> {
+        let seed = room.get(&audit::identity())?;
+        let key = room.get(&authority_id())?;
+        Self::of(config, environment, (&seed, &key))
+    }
+
+    fn plain(config: &Config, environment: &Environment) -> Result<Self, SecretError> {
+        let seed = hex("secrets.identity", &config.secrets.identity, environment)?;
+        let key = hex("secrets.authority_key", &config.secrets.authority_key, environment)?;
+        Self::of(config, environment, (&seed, &key))
+    }
+
+    fn of(
+        config: &Config,
+        environment: &Environment,
+        (seed, key): (&[u8], &[u8]),
+    ) -> Result<Self, SecretError> {
+        let form = |_| SecretError::Form { key: "secrets.identity" };
+        let identity = SigningKey::from_bytes(seed.try_into().map_err(form)?);
+        let place = &config.secrets.authority_certificate;
+        let certificate = hex("secrets.authority_certificate", place, environment)?;
+        let deployment = DeploymentId::new(&config.deployment, identity.public());
+        let authority = Authority::restore(deployment, identity.public(), &certificate, key)?;
+        Ok(Self { identity, authority, admin: Self::admin(config, environment)? })
     }
 }
 
-fn read(
+/// The unlock secret that a configuration names.
+fn unlock(keys: &KeysConfig, environment: &Environment) -> Result<Unlock, StrongroomError> {
+    let none = || StrongroomError::NoUnlock("keys.unlock is not set".to_owned());
+    Unlock::read(keys.unlock.as_ref().ok_or_else(none)?, environment)
+}
+
+/// The id of the certificate authority's key.
+pub(crate) fn authority_id() -> KeyId {
+    KeyName::new(Class::Transport, "authority").expect("a name of this table").version(1)
+}
+
+pub(crate) fn read(
     key: &'static str,
     place: &Place,
     environment: &Environment,
@@ -115,7 +185,7 @@ fn read(
     Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
-fn hex(
+pub(crate) fn hex(
     key: &'static str,
     place: &Place,
     environment: &Environment,

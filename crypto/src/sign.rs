@@ -68,7 +68,8 @@ pub enum SignatureError {
 
 /// A party's signing key; wiped on drop.
 pub struct SigningKey {
-    key: ed25519_dalek::SigningKey,
+    /// In one place from the beginning: a key that is moved leaves no copies behind.
+    key: Box<ed25519_dalek::SigningKey>,
     public: PublicKey,
 }
 
@@ -83,7 +84,7 @@ impl SigningKey {
     /// The key of this 32-byte seed.
     #[must_use]
     pub fn from_bytes(seed: &[u8; 32]) -> Self {
-        let key = ed25519_dalek::SigningKey::from_bytes(seed);
+        let key = Box::new(ed25519_dalek::SigningKey::from_bytes(seed));
         let public = PublicKey::parse(key.verifying_key().as_bytes())
             .expect("a clamped multiple of the base point has large order");
         Self { key, public }

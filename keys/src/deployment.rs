@@ -21,6 +21,14 @@ impl DeploymentId {
     }
 }
 
+impl DeploymentId {
+    /// The id as it was written down by whoever made the deployment.
+    #[must_use]
+    pub const fn known(id: Digest) -> Self {
+        Self(id)
+    }
+}
+
 impl Deref for DeploymentId {
     type Target = Digest;
 

@@ -46,4 +46,5 @@ pub use limits::Limits;
 pub use server::{Counts, Server};
 pub use session::{Certificate, Connector, Incoming, Session};
 pub use staging::UploadHeader;
+pub use tls::install_cryptography;
 pub use transfer::{Exchanges, Receipt};

@@ -59,7 +59,7 @@ pub(crate) struct Shared<H> {
 }
 
 /// What an endpoint has done, for metrics and tests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Members connected now.
     pub members: usize,

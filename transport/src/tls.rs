@@ -47,6 +47,12 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
+/// Lets clients of other libraries in this process, such as those of key services, use the same cryptography for TLS.
+/// Whoever has chosen one before stays.
+pub fn install_cryptography() {
+    let _ = CryptoProvider::install_default(aws_lc_rs::default_provider());
+}
+
 /// The server's side.
 pub(crate) fn server(
     authority: &CertificateDer<'static>,

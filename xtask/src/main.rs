@@ -95,6 +95,7 @@ fn fuzz(arguments: &[&str]) -> ExitCode {
 fn campaign() -> ExitCode {
     let campaigns = [
         ["--package", "quorate-crypto", "--lib"].as_slice(),
+        ["--package", "quorate-coordinator", "--test", "killed"].as_slice(),
         ["--package", "quorate-cli", "--test", "e2e"].as_slice(),
     ];
     let passed = campaigns.iter().all(|what| {

@@ -36,6 +36,13 @@ pub enum CoordinatorCommand {
     /// Print what parties pin of this coordinator
     #[command(after_help = "Examples:\n  quorate coordinator pin --config my-coordinator/coordinator.toml")]
     Pin(At),
+    /// The emergency stop: abort the round, wipe all keys from memory, serve nobody until unsealed
+    #[command(after_help = "Examples:\n  quorate coordinator seal --config my-coordinator/coordinator.toml")]
+    Seal(At),
+    /// Give a sealed coordinator its unlock secret
+    Unseal(UnsealArgs),
+    /// Move the plain key files of an older deployment into the strongroom
+    MigrateKeys(MigrateArgs),
     /// Enrolment tokens
     Token(TokenArgs),
     /// Shut a party out for good; works while the coordinator runs
@@ -84,6 +91,36 @@ pub struct InitArgs {
     /// A built-in task: its initial model and its numbers become the first job's
     #[arg(long, value_enum)]
     pub task: Option<TaskName>,
+    /// Where the secret is, or is to be made, that opens its keys: file:PATH or env:NAME, never within FOLDER
+    /// [default: FOLDER.unlock beside it]
+    #[arg(long, value_name = "PLACE")]
+    pub unlock: Option<String>,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  quorate coordinator unseal --config my-coordinator/coordinator.toml --from file:my-coordinator.unlock
+  quorate coordinator unseal --config my-coordinator/coordinator.toml")]
+pub struct UnsealArgs {
+    #[command(flatten)]
+    pub at: At,
+    /// Where the unlock secret is, file:PATH or env:NAME [default: standard input]
+    #[arg(long, value_name = "PLACE")]
+    pub from: Option<String>,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  quorate coordinator migrate-keys --config my-coordinator/coordinator.toml
+
+The coordinator must stand still. Keys are sealed, opened again and compared before the plain files are
+overwritten and removed; stopped anywhere, the same command goes on.")]
+pub struct MigrateArgs {
+    #[command(flatten)]
+    pub at: At,
+    /// Where the unlock secret is, or is to be made: file:PATH or env:NAME [default: FOLDER.unlock beside it]
+    #[arg(long, value_name = "PLACE")]
+    pub unlock: Option<String>,
 }
 
 #[derive(Args)]

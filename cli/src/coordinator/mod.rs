@@ -3,6 +3,8 @@
 //! All but `run` may be done while the coordinator runs: it looks into its database every second.
 
 mod args;
+pub mod rewrapping;
+pub mod seal;
 mod serve;
 mod store;
 
@@ -37,6 +39,9 @@ pub fn run(args: CoordinatorArgs) -> Result<(), Failure> {
             println!("{}", secrets.authority.pin());
             Ok(())
         }
+        CoordinatorCommand::Seal(at) => seal::seal(&at),
+        CoordinatorCommand::Unseal(args) => seal::unseal(&args),
+        CoordinatorCommand::MigrateKeys(args) => seal::migrate_keys(&args),
         CoordinatorCommand::Token(args) => store::token(args.command),
         CoordinatorCommand::Evict(args) => store::evict(&args),
         CoordinatorCommand::Allow(args) => store::allow(args.command),
@@ -51,20 +56,30 @@ fn make(args: &InitArgs) -> Result<(), Failure> {
         admin: args.admin,
         parties: args.parties,
         first,
+        unlock: args.unlock.as_deref().map(seal::place).transpose()?,
     };
     let made = wait(init(&args.folder, &options)).map_err(|error| match error {
-        InitError::Exists | InitError::NotEmpty | InitError::InUse | InitError::Name => Failure::usage(error),
+        InitError::Exists
+        | InitError::NotEmpty
+        | InitError::InUse
+        | InitError::Name
+        | InitError::UnlockWithin
+        | InitError::UnlockWhere => Failure::usage(error),
         error => Failure::failed(error),
     })?;
     println!("{}", made.pin);
     let file = args.folder.join("coordinator.toml");
     let file = file.display();
+    let how = if made.made_unlock { "made" } else { "was there" };
     eprintln!(
         "made a coordinator of deployment {:?}; its pin, above, goes to every party beside its token\n\
          next:\n  edit {file}\n  quorate coordinator check-config {file}\n  \
          quorate coordinator token create --config {file} --site NAME --ttl 24h\n\
-         back up identity.key and authority.key: without them the deployment ends",
-        args.name
+         its keys rest sealed in {}; what opens them is in {} ({how}): back up both, apart from each other, for \
+         without them the deployment ends",
+        args.name,
+        args.folder.join("keys").display(),
+        seal::shown(&made.unlock),
     );
     Ok(())
 }

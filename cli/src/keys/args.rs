@@ -29,7 +29,9 @@ Examples:
   quorate keys resume participant/7@1 --approver ada=ada.key --approver bo=bo.key
   quorate keys orders
   quorate keys revoke model/global@1 --reason compromise --approver ada=ada.key --approver bo=bo.key
-  quorate keys timeline model/global@1 --from 1764190000";
+  quorate keys timeline model/global@1 --from 1764190000
+  quorate keys rewrap --rotate
+  quorate keys escrow split --custodians ada,bo,cy --threshold 2 --out shares";
 
 #[derive(Subcommand)]
 pub enum KeysCommand {
@@ -150,6 +152,10 @@ pub enum KeysCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Bring all sealed keys under the wrapping key in use, or under a new one
+    Rewrap(super::rewrap::RewrapArgs),
+    /// Split the wrapping key among custodians, and bring it back
+    Escrow(super::escrow::EscrowArgs),
     /// Make a key for a person who approves; prints what belongs into the configuration
     #[command(after_help = APPROVE)]
     Approver {

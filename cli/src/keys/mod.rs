@@ -2,7 +2,10 @@
 
 mod args;
 mod compliance;
+mod custody;
+mod escrow;
 mod order;
+mod rewrap;
 mod show;
 
 use std::collections::BTreeMap;
@@ -12,9 +15,11 @@ use quorate_keys::audit::{Directory, LogName, Told, Trust, parse_verifier_key, t
 use args::KeysCommand;
 pub use args::{ComplianceArgs, KeysArgs, LogAt};
 pub use compliance::run as compliance;
+use quorate_coordinator::config::{Config, KeysConfig};
 use quorate_coordinator::keeper::Order;
+use quorate_coordinator::strongroom::Strongroom;
 
-use crate::coordinator::load;
+use crate::coordinator::{load, seal};
 use crate::error::Failure;
 
 /// Runs `quorate keys …`.
@@ -36,6 +41,8 @@ pub fn run(args: KeysArgs) -> Result<(), Failure> {
         KeysCommand::Submit { file, at, wait } => order::submit_file(&file, &at, wait),
         KeysCommand::Orders { at, json } => order::list(&at, json),
         KeysCommand::Approver { name, out } => order::approver(&name, &out),
+        KeysCommand::Rewrap(args) => rewrap::run(&args),
+        KeysCommand::Escrow(args) => escrow::run(args),
     }
 }
 
@@ -59,6 +66,21 @@ pub fn told(log: &LogAt) -> Result<Told, Failure> {
     let name = LogName::new(name).map_err(|error| wrong(&error))?;
     let trust = Trust { name, keys: BTreeMap::from([(1, key)]) };
     tell(&Directory::new(&folder), &trust, &[]).map_err(Failure::failed)
+}
+
+/// The strongroom of a coordinator that stands still, also between the use of an escrow and a new split.
+fn open(config: &Config) -> Result<Strongroom, Failure> {
+    let keys = settings(config)?;
+    let place = keys
+        .unlock
+        .as_ref()
+        .ok_or_else(|| Failure::usage("keys.unlock is not set: set it for this command"))?;
+    Strongroom::open(keys, &config.deployment, &seal::read(place)?).map_err(Failure::usage)
+}
+
+fn settings(config: &Config) -> Result<&KeysConfig, Failure> {
+    let none = "there is no section [keys]: quorate coordinator migrate-keys makes the strongroom";
+    config.keys.as_ref().ok_or_else(|| Failure::usage(none))
 }
 
 /// Seconds since 1970.

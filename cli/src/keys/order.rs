@@ -31,7 +31,8 @@ pub fn give(order: Order, args: &OrderArgs) -> Result<(), Failure> {
     let mut nonce = [0; 32];
     UnwrapErr(SysRng).fill_bytes(&mut nonce);
     let nonce = Digest::from_bytes(nonce);
-    let mut signed = SignedOrder { deployment, nonce, created: seconds(), order, approvals: BTreeMap::new() };
+    let mut signed =
+        SignedOrder { deployment: *deployment, nonce, created: seconds(), order, approvals: BTreeMap::new() };
     sign(&mut signed, &args.approver)?;
     match &args.out {
         Some(file) => {

@@ -17,6 +17,7 @@ mod quic;
 mod refusals;
 mod resume;
 mod runbooks;
+mod strongroom;
 mod verify;
 
 use std::collections::BTreeSet;

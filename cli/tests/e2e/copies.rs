@@ -13,14 +13,14 @@ use crate::synthetic::{PARTIES, make};
 
 const DIM: usize = 300;
 
-struct World {
-    root: TempDir,
-    coordinator: Coordinator,
-    devices: Vec<Device>,
+pub struct World {
+    pub root: TempDir,
+    pub coordinator: Coordinator,
+    pub devices: Vec<Device>,
 }
 
 impl World {
-    fn new(stages: [u64; 5]) -> Self {
+    pub fn new(stages: [u64; 5]) -> Self {
         let root = tempfile::tempdir().unwrap();
         let (mut coordinator, mut devices) = make(root.path(), DIM, stages, |plan| {
             plan.set("jobs.main.pause", "300ms");
@@ -41,7 +41,7 @@ impl World {
     }
 
     /// Waits until so many rounds more were opened.
-    fn open_more(&mut self, rounds: u64) {
+    pub fn open_more(&mut self, rounds: u64) {
         let (begun, end) = (self.opened(), Instant::now() + Duration::from_secs(120));
         while self.opened() < begun + rounds {
             assert!(Instant::now() < end, "hangs: {}", self.coordinator.process().said());
@@ -50,7 +50,7 @@ impl World {
     }
 
     /// Ends everything; every opened round's mean must be the true one, nobody in it twice.
-    fn end(mut self) -> judge::Verdict {
+    pub fn end(mut self) -> judge::Verdict {
         let ended = self.coordinator.process().terminate(LONG);
         assert!(ended.success(), "{}", self.coordinator.process().said());
         self.devices.iter_mut().for_each(|device| device.process().kill());
@@ -68,17 +68,7 @@ impl World {
     /// Kills a device whose contribution has been taken, while the round still waits for another one; does this, and
     /// starts it again.
     fn in_the_middle(&mut self, meanwhile: impl FnOnce(&Path)) {
-        self.devices[PARTIES - 1].process().kill();
-        let end = Instant::now() + LONG;
-        loop {
-            let current =
-                self.coordinator.status().map(|status| status["current"].clone()).unwrap_or_default();
-            if current["stage"] == "contribute" && current["accepted"] == PARTIES - 1 {
-                break;
-            }
-            assert!(Instant::now() < end, "no round waits: {}", self.coordinator.process().said());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        self.waiting_round();
         self.devices[0].process().kill();
         meanwhile(&self.devices[0].folder);
         self.devices[0].start("0");
@@ -89,6 +79,21 @@ impl World {
         assert!(said.contains("\"counted\""), "it takes part again: {said}");
     }
 
+    /// Kills the last device, and gives the number of a round that has every other contribution and waits for it.
+    pub fn waiting_round(&mut self) -> u64 {
+        self.devices[PARTIES - 1].process().kill();
+        let end = Instant::now() + LONG;
+        loop {
+            let current =
+                self.coordinator.status().map(|status| status["current"].clone()).unwrap_or_default();
+            if current["stage"] == "contribute" && current["accepted"] == PARTIES - 1 {
+                return current["round"].as_u64().unwrap();
+            }
+            assert!(Instant::now() < end, "no round waits: {}", self.coordinator.process().said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Contributions of which the coordinator has two.
     fn pairs(&mut self) -> usize {
         self.coordinator.process().said().matches("two_headers").count()
@@ -96,7 +101,7 @@ impl World {
 }
 
 /// Stages in which a round waits a while for one device that is gone.
-const PATIENT: [u64; 5] = [2, 6, 1, 2, 2];
+pub const PATIENT: [u64; 5] = [2, 6, 1, 2, 2];
 
 /// The state as it was before masks were used: the device contributes again, with fresh masks; the coordinator keeps
 /// both headers as evidence, and counts the first.

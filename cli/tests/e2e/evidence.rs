@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use quorate_coordinator::Service;
+use quorate_coordinator::config::{Config, Environment};
+use quorate_coordinator::secrets::Secrets;
 use quorate_crypto::hash::Digest;
-use quorate_crypto::sign::SigningKey;
 use quorate_protocol::id::SetId;
 use quorate_protocol::log;
 use quorate_protocol::record::{DeviceRecord, MemberRecord, ParticipantRecord};
@@ -14,9 +15,10 @@ use quorate_protocol::transcript::{Entry, Outcome};
 
 /// The transcript of a coordinator that has ended; reading it back checks the chain.
 pub fn transcript(folder: &Path) -> Vec<Entry> {
-    let hex = std::fs::read_to_string(folder.join("identity.key")).unwrap();
-    let seed: Digest = digest_of(hex.trim());
-    let service = Service::open(SigningKey::from_bytes(seed.as_bytes()), &folder.join("ledger")).unwrap();
+    let environment = Environment::from([]);
+    let config = Config::load(&folder.join("coordinator.toml"), &environment).unwrap();
+    let secrets = Secrets::load(&config, &environment).unwrap();
+    let service = Service::open(secrets.identity, &folder.join("ledger")).unwrap();
     service.coordinator().unwrap().transcript().entries().to_vec()
 }
 

@@ -16,6 +16,7 @@ mod judge;
 mod network;
 mod process;
 mod relay;
+mod sealed;
 mod synthetic;
 mod training;
 

@@ -1,6 +1,7 @@
-//! The admin API's view of a running node: its status and counts, and the rows of the database.
+//! The admin API's view of a coordinator: status and counts of its node while there is one, and the rows of the
+//! database, sealed or not.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use quorate_transport::Counts;
 
@@ -10,12 +11,44 @@ use crate::rows::{ModelQuery, ModelRow, NodeRow, RoundOutcome, RoundQuery, Round
 use crate::status::{Status, Tally};
 use crate::store::{self, Outcome, SqliteStore, Store as _, StoreError};
 
-/// A node and its database.
+/// A coordinator, sealed at first, and its database.
 pub struct NodeSource {
-    /// The node.
-    pub view: View,
-    /// Its database, by a connection of its own.
-    pub store: SqliteStore,
+    node: RwLock<State>,
+    deployment: String,
+    /// By a connection of its own.
+    store: SqliteStore,
+}
+
+/// A node, or why there is none.
+enum State {
+    Open(View),
+    Sealed(String),
+}
+
+impl NodeSource {
+    /// Of a deployment, without a node.
+    #[must_use]
+    pub fn new(deployment: &str, store: SqliteStore) -> Self {
+        let node = RwLock::new(State::Sealed("not started".to_owned()));
+        Self { node, deployment: deployment.to_owned(), store }
+    }
+
+    /// A node plays from now on.
+    pub fn open(&self, view: View) {
+        *self.node.write().unwrap_or_else(PoisonError::into_inner) = State::Open(view);
+    }
+
+    /// Lets go of the node: nothing of it is held here any more.
+    pub fn seal(&self, why: &str) {
+        *self.node.write().unwrap_or_else(PoisonError::into_inner) = State::Sealed(why.to_owned());
+    }
+
+    fn with<T>(&self, open: impl FnOnce(&View) -> T, sealed: impl FnOnce(&str) -> T) -> T {
+        match &*self.node.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Open(view) => open(view),
+            State::Sealed(why) => sealed(why),
+        }
+    }
 }
 
 /// Why is for the log.
@@ -55,15 +88,18 @@ fn model(row: store::ModelRow) -> ModelRow {
 
 impl AdminSource for NodeSource {
     fn status(&self) -> Arc<Status> {
-        self.view.status()
+        self.with(View::status, |why| {
+            let (deployment, why) = (self.deployment.clone(), Some(format!("sealed: {why}")));
+            Arc::new(Status { deployment, why, ..Status::default() })
+        })
     }
 
     fn tally(&self) -> Tally {
-        self.view.tally()
+        self.with(View::tally, |_| Tally::default())
     }
 
     fn counts(&self) -> Counts {
-        self.view.counts()
+        self.with(View::counts, |_| Counts::default())
     }
 
     async fn rounds(&self, query: RoundQuery) -> Result<Vec<RoundRow>, Unavailable> {
@@ -76,7 +112,7 @@ impl AdminSource for NodeSource {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRow>, Unavailable> {
-        let status = self.view.status();
+        let status = self.status();
         let rows = self.store.nodes().await.map_err(unavailable)?;
         let node = |row: store::NodeRow| NodeRow {
             index: row.index,
@@ -92,7 +128,7 @@ impl AdminSource for NodeSource {
 
     async fn models(&self, query: ModelQuery) -> Result<Vec<ModelRow>, Unavailable> {
         let names: Vec<String> =
-            query.job.map_or_else(|| self.view.status().jobs.keys().cloned().collect(), |job| vec![job]);
+            query.job.map_or_else(|| self.status().jobs.keys().cloned().collect(), |job| vec![job]);
         let mut rows = Vec::new();
         for name in names {
             let known = self.store.models(&name).await.map_err(unavailable)?;

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use quorate_crypto::hash::Digest;
+use quorate_keys::DeploymentId;
 use quorate_protocol::epoch::EpochRecord;
 use quorate_protocol::policy::Policy;
 use quorate_transport::Limits;
@@ -28,6 +29,7 @@ use crate::job::Job;
 
 mod findings;
 mod jobs;
+mod keys;
 mod plan;
 mod reader;
 mod rotation;
@@ -37,6 +39,7 @@ mod tree;
 
 pub use findings::{Finding, Findings};
 pub use jobs::{InitialModel, JobPlan};
+pub use keys::{KeysConfig, ProviderPlan};
 pub use plan::Misfit;
 pub use rotation::Rotation;
 pub use schema::schema;
@@ -80,12 +83,12 @@ pub enum Place {
     Variable(String),
 }
 
-/// Where the secrets are; see [`crate::secrets::Secrets`].
+/// Where the secrets are that are in no strongroom; see [`crate::secrets::Secrets`].
 #[derive(Clone, Debug)]
 pub struct SecretPlaces {
-    /// The coordinator's identity key.
+    /// The coordinator's identity key, where there is no strongroom.
     pub identity: Place,
-    /// The key of the certificate authority.
+    /// The key of the certificate authority, where there is no strongroom.
     pub authority_key: Place,
     /// Its certificate: no secret, kept beside it.
     pub authority_certificate: Place,
@@ -207,6 +210,8 @@ pub struct Config {
     pub limits: Limits,
     /// Secrets.
     pub secrets: SecretPlaces,
+    /// The strongroom, if there is one; without it the secrets are plain files.
+    pub keys: Option<KeysConfig>,
     /// Admin API, if there is one.
     pub admin: Option<AdminConfig>,
     /// Enrolment.
@@ -320,9 +325,10 @@ impl Config {
     ///
     /// # Errors
     /// If the file cannot be read or holds no id.
-    pub fn deployment_id(&self) -> std::io::Result<Digest> {
+    pub fn deployment_id(&self) -> std::io::Result<DeploymentId> {
         let text = fs::read_to_string(self.folder.join(crate::init::DEPLOYMENT))?;
-        Digest::from_hex(text.trim()).ok_or_else(|| std::io::ErrorKind::InvalidData.into())
+        let id = Digest::from_hex(text.trim()).ok_or(std::io::ErrorKind::InvalidData)?;
+        Ok(DeploymentId::known(id))
     }
 
     /// The audit log.

@@ -31,6 +31,8 @@ mirror! {
         listen: Listen,
         /// Where the secrets are.
         secrets: Secrets,
+        /// The strongroom of the coordinator's own keys; without this section they are plain files.
+        keys: Keys,
         /// Admin API; without this section there is none.
         admin: Admin,
         /// Who may enrol.
@@ -112,12 +114,56 @@ mirror! {
     }
     /// Where the secrets are: file:PATH or env:NAME
     Secrets {
-        /// Identity key.
+        /// Identity key; only without [keys].
         identity: String,
-        /// Key of the certificate authority.
+        /// Key of the certificate authority; only without [keys].
         authority_key: String,
         /// Certificate of the certificate authority.
         authority_certificate: String,
+    }
+    /// The strongroom
+    Keys {
+        /// file, vault, pkcs11 or aws.
+        provider: String,
+        /// Folder of the sealed keys.
+        folder: String,
+        /// Where the unlock secret is, file:PATH or env:NAME; without it somebody gives it after every start.
+        unlock: String,
+        /// Vault or OpenBao.
+        vault: KeysVault,
+        /// A PKCS#11 token.
+        pkcs11: KeysPkcs11,
+        /// AWS KMS.
+        aws: KeysAws,
+    }
+    /// Vault or OpenBao; the unlock secret is a token
+    KeysVault {
+        /// Mount of the transit engine.
+        address: String,
+        /// PEM file of trusted certificates.
+        certificates: String,
+        /// Longest wait for an answer.
+        timeout: String,
+    }
+    /// A PKCS#11 token; the unlock secret is its PIN
+    KeysPkcs11 {
+        /// The library.
+        module: String,
+        /// The token's label.
+        token: String,
+    }
+    /// AWS KMS; the unlock secret is the secret access key
+    KeysAws {
+        /// The service.
+        endpoint: String,
+        /// Its region.
+        region: String,
+        /// Id of the access key.
+        access_key: String,
+        /// PEM file of trusted certificates.
+        certificates: String,
+        /// Longest wait for an answer.
+        timeout: String,
     }
     /// Admin API
     Admin {

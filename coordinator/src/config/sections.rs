@@ -29,6 +29,7 @@ pub(super) fn read(root: &Section<'_>, base: &Path) -> Config {
         listen,
         limits,
         secrets: secrets(&root.section("secrets"), base),
+        keys: super::keys::read(&root.section("keys"), base),
         admin: admin(&root.section("admin"), base),
         enrolment: enrolment(&root.section("enrolment")),
         epoch,
@@ -98,7 +99,7 @@ fn listen(section: &Section<'_>) -> (SocketAddr, Limits) {
     (address, limits)
 }
 
-fn place(section: &Section<'_>, key: &'static str, default: Option<&str>, base: &Path) -> Place {
+pub(super) fn place(section: &Section<'_>, key: &'static str, default: Option<&str>, base: &Path) -> Place {
     let text = section.text(key).or_else(|| default.map(ToOwned::to_owned)).unwrap_or_default();
     match text.split_once(':') {
         Some(("file", path)) if !path.is_empty() => Place::File(base.join(path)),
@@ -254,6 +255,6 @@ pub(super) fn millis(duration: Duration) -> u32 {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-const YEAR: Duration = Duration::from_secs(365 * 86_400);
+pub(super) const YEAR: Duration = Duration::from_secs(365 * 86_400);
 /// Longest time that fits where the protocol counts milliseconds.
 pub(super) const MOST_MILLIS: Duration = Duration::from_secs(30 * 86_400);

@@ -12,6 +12,7 @@ fn template() -> String {
         admin: "127.0.0.1:4434".parse().unwrap(),
         parties: 8,
         first,
+        unlock: None,
     };
     options.text("zeros")
 }

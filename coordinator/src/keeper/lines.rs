@@ -54,22 +54,33 @@ pub(super) struct Made {
 pub(super) fn make(class: Class) -> Option<Made> {
     let mut rng = UnwrapErr(SysRng);
     match class {
-        Class::Coordinator | Class::Audit => {
-            let key = SigningKey::generate(&mut rng);
-            let secret = Zeroizing::new(key.to_bytes().to_vec());
-            let public = key.public().clone();
-            let (fingerprint, algorithm) = (public.key_hash(), Algorithm::Ed25519);
-            Some(Made { secret, fingerprint, algorithm, public: Value::Key(public) })
-        }
-        Class::Model => {
-            let key = EcdsaKey::generate(&mut rng);
-            let secret = Zeroizing::new(key.to_bytes().to_vec());
-            let fingerprint = sha256(&[&key.public().to_bytes()]);
-            let public = Value::P256(key.public());
-            Some(Made { secret, fingerprint, algorithm: Algorithm::EcdsaP256, public })
-        }
+        Class::Coordinator | Class::Audit => Some(ed25519(&SigningKey::generate(&mut rng))),
+        Class::Model => Some(p256(&EcdsaKey::generate(&mut rng))),
         _ => None,
     }
+}
+
+/// A key as it was made before.
+fn made_before(class: Class, secret: &[u8]) -> Option<Made> {
+    let bytes: &[u8; 32] = secret.try_into().ok()?;
+    match class {
+        Class::Coordinator | Class::Audit => Some(ed25519(&SigningKey::from_bytes(bytes))),
+        Class::Model => EcdsaKey::from_bytes(bytes).ok().map(|key| p256(&key)),
+        _ => None,
+    }
+}
+
+fn ed25519(key: &SigningKey) -> Made {
+    let secret = Zeroizing::new(key.to_bytes().to_vec());
+    let public = key.public().clone();
+    let fingerprint = public.key_hash();
+    Made { secret, fingerprint, algorithm: Algorithm::Ed25519, public: Value::Key(public) }
+}
+
+fn p256(key: &EcdsaKey) -> Made {
+    let secret = Zeroizing::new(key.to_bytes().to_vec());
+    let fingerprint = sha256(&[&key.public().to_bytes()]);
+    Made { secret, fingerprint, algorithm: Algorithm::EcdsaP256, public: Value::P256(key.public()) }
 }
 
 pub(super) fn ours(fingerprint: Digest, algorithm: Algorithm) -> Origin {
@@ -104,13 +115,24 @@ impl Keeper {
         }
         let models = model_line();
         if self.inventory.line(&models).is_none()
-            && let Some(made) = make(Class::Model)
+            && let Some(made) = self.made(&models.version(1))?
         {
             let id = models.version(1);
-            self.keep(&id, &made.secret)?;
             self.first(at, &id, (ours(made.fingerprint, made.algorithm), made.public))?;
         }
         Ok(())
+    }
+
+    /// A key under this id, in the room: the one that an interrupted step made and did not record, or a new one.
+    pub(super) fn made(&mut self, id: &KeyId) -> Result<Option<Made>, KeeperError> {
+        let before = match self.room.get(id) {
+            Ok(secret) => made_before(id.class(), &secret),
+            Err(RoomError::Unknown) => None,
+            Err(error) => return Err(KeeperError::Room { key: id.clone(), error }),
+        };
+        let Some(made) = before.or_else(|| make(id.class())) else { return Ok(None) };
+        self.keep(id, &made.secret)?;
+        Ok(Some(made))
     }
 
     pub(super) fn keep(&mut self, id: &KeyId, secret: &[u8]) -> Result<(), KeeperError> {

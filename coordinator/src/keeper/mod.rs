@@ -22,6 +22,7 @@ mod roots;
 mod sign;
 mod step;
 mod uses;
+mod wrapping;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,6 +46,7 @@ pub use room::{PlainRoom, Room, RoomError};
 pub use roots::{Roots, RootsError};
 pub use sign::{MODEL_FILE, ModelFacts};
 pub use step::Stepped;
+pub use wrapping::wrapping_line;
 
 /// Why the keeper cannot go on.
 #[derive(Debug, Error)]
@@ -157,6 +159,7 @@ impl Keeper {
             recorded_root: told.root,
         };
         keeper.adopt(identity, at)?;
+        keeper.match_wrapping(at)?;
         keeper.settle(at)?;
         keeper.take_roots(at)?;
         keeper.step(at)?;

@@ -10,11 +10,12 @@ use zeroize::Zeroizing;
 
 use crate::init::{make_folder, private, sync};
 use crate::secrets::{from_hex, to_hex};
+use crate::strongroom::StrongroomError;
 
 /// Secrets by key id. What [`Room::put`] returned `Ok` for is durable; a secret is replaced whole or not at all
 /// ([KL-12]).
 pub trait Room {
-    /// Keeps a secret. One that is there under this id is replaced: it was never recorded.
+    /// Keeps a secret under an id that has none, or the same again.
     ///
     /// # Errors
     /// [`RoomError`].
@@ -31,6 +32,22 @@ pub trait Room {
     /// # Errors
     /// [`RoomError`].
     fn destroy(&mut self, id: &KeyId) -> Result<(), RoomError>;
+
+    /// The key that wraps what is kept here from now on; `None` where nothing is wrapped.
+    ///
+    /// # Errors
+    /// [`RoomError`].
+    fn wrapping(&self) -> Result<Option<KeyId>, RoomError> {
+        Ok(None)
+    }
+
+    /// Lets the next version wrap, and brings all that is here under it. Every secret can be had all the time.
+    ///
+    /// # Errors
+    /// [`RoomError`]; done again, it goes on.
+    fn rotate_wrapping(&mut self) -> Result<(), RoomError> {
+        Ok(())
+    }
 }
 
 /// Why a secret is not had.
@@ -42,6 +59,12 @@ pub enum RoomError {
     /// What is there is not what was put.
     #[error("its secret is damaged: bring the folder of keys back")]
     Damaged,
+    /// The process was sealed.
+    #[error("the coordinator is sealed")]
+    Sealed,
+    /// The strongroom.
+    #[error(transparent)]
+    Strongroom(#[from] Box<StrongroomError>),
     /// Reading or writing failed.
     #[error("its file: {0}")]
     Io(#[from] io::Error),
@@ -60,7 +83,34 @@ impl PlainRoom {
         Self { folder: folder.to_owned() }
     }
 
-    fn path(&self, id: &KeyId) -> PathBuf {
+    /// The keys that are there.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn list(&self) -> io::Result<Vec<KeyId>> {
+        let listed = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            listed => listed?,
+        };
+        let mut found = Vec::new();
+        for entry in listed {
+            let name = entry?.file_name();
+            let words = name.to_str().and_then(|name| name.strip_suffix(".key"));
+            // class.name.version; a name may have dots.
+            let id = words.and_then(|words| {
+                let (class, rest) = words.split_once('.')?;
+                let (line, version) = rest.rsplit_once('.')?;
+                format!("{class}/{line}@{version}").parse().ok()
+            });
+            found.extend(id);
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// The file of a key.
+    #[must_use]
+    pub fn path(&self, id: &KeyId) -> PathBuf {
         self.folder.join(format!("{}.{}.{}.key", id.class(), id.name.name(), id.version))
     }
 }

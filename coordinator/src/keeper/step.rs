@@ -8,7 +8,7 @@ use quorate_keys::sweep::{KeyOp, sweep};
 use quorate_keys::when::At;
 use quorate_keys::{Class, KeyId};
 
-use super::lines::{audit_line, make, ours};
+use super::lines::{audit_line, ours};
 use super::{Keeper, KeeperError, reason};
 use crate::audit::Particulars;
 
@@ -29,6 +29,7 @@ impl Keeper {
     pub fn step(&mut self, at: At) -> Result<Stepped, KeeperError> {
         let mut stepped = Stepped::default();
         self.take_roots(at)?;
+        self.match_wrapping(at)?;
         for _ in 0..MOST {
             let (due, left): (Vec<_>, _) =
                 sweep(at, &self.inventory, &self.policy).into_iter().partition(can_be_done);
@@ -51,8 +52,13 @@ impl Keeper {
     fn carry_out(&mut self, at: At, op: &KeyOp) -> Result<(), KeeperError> {
         let actor = self.by_policy.clone();
         if let KeyOp::Generate { key, cause } = op {
-            let Some(made) = make(key.class()) else { return Ok(()) };
-            self.keep(key, &made.secret)?;
+            if key.class() == Class::Wrapping {
+                let origin = self.wrapping_origin(key);
+                let created = op.created(at, &actor, origin);
+                return created
+                    .map_or(Ok(()), |event| self.happened(event, reason(*cause), Particulars::new()));
+            }
+            let Some(made) = self.made(key)? else { return Ok(()) };
             let Some(created) = op.created(at, &actor, ours(made.fingerprint, made.algorithm)) else {
                 return Ok(());
             };
@@ -69,6 +75,7 @@ impl Keeper {
     /// What is recorded is put in force, also what an interrupted start has left: the log's shard, and the secrets of
     /// keys that process nothing any more.
     pub(super) fn put_in_force(&mut self, at: At) -> Result<(), KeeperError> {
+        self.match_wrapping(at)?;
         if let Ok((active, _)) = self.inventory.protecting(&audit_line()) {
             while self.audit.shard() < active.version {
                 let key = self.signing_key(&audit_key(self.audit.shard() + 1))?;
@@ -80,14 +87,25 @@ impl Keeper {
             .lines()
             .filter(|(name, _)| is_ours(name.class()))
             .flat_map(|(name, line)| {
-                let done = |state: State| !state.processes() && state != State::Suspended;
+                // What a retired wrapping key has wrapped may still have to be opened; of a signing key only the public
+                // half is needed.
+                let kept = name.class() == Class::Wrapping;
+                let done = move |state: State| match state {
+                    State::Destroyed | State::Compromised => true,
+                    State::Retired => !kept,
+                    _ => false,
+                };
                 line.keys().filter(move |(_, key)| done(key.state)).map(|(version, _)| name.version(version))
             })
             .filter(|id| !self.wiped.contains(id))
             .collect();
         for id in over {
-            self.room.destroy(&id).map_err(|error| KeeperError::Room { key: id.clone(), error })?;
-            self.wiped.insert(id);
+            match self.room.destroy(&id) {
+                Ok(()) => drop(self.wiped.insert(id)),
+                // Something is under it still: it goes with the next step after that has moved.
+                Err(_) if id.class() == Class::Wrapping => {}
+                Err(error) => return Err(KeeperError::Room { key: id, error }),
+            }
         }
         Ok(())
     }
@@ -95,7 +113,7 @@ impl Keeper {
 
 /// Whether the coordinator makes keys of this class by itself.
 pub(super) const fn is_ours(class: Class) -> bool {
-    matches!(class, Class::Coordinator | Class::Audit | Class::Model)
+    matches!(class, Class::Coordinator | Class::Audit | Class::Model | Class::Wrapping)
 }
 
 fn can_be_done(op: &KeyOp) -> bool {

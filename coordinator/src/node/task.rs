@@ -277,6 +277,11 @@ impl<S: Store> Task<S> {
     pub(super) async fn leave(&mut self) -> Result<(), NodeError> {
         self.service.cancel(self.now()).or_else(tolerable)?;
         self.perform().await?;
+        if *self.stopping.borrow() == Stop::Sealed {
+            // While the log's key is still there. A log that takes nothing does not hold up an emergency stop.
+            self.note(What::Sealed, audit::identity(), "sealed by the operator", Particulars::new());
+            self.recorded();
+        }
         self.publish_now();
         if let Some(server) = self.server.take() {
             let counts = server.counts();

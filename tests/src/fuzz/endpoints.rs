@@ -109,6 +109,7 @@ fn files() -> Vec<Target> {
         admin: ([127, 0, 0, 1], 4480).into(),
         parties: 8,
         first: FirstJob::default(),
+        unlock: None,
     };
     let template = options.text("zeros");
     let config = move |bytes: &[u8]| {

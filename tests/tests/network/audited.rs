@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use quorate_coordinator::audit::{Audit, AuditError, AuditPlaces, log_name};
+use quorate_coordinator::keeper::PlainRoom;
 use quorate_coordinator::store::Store as _;
 use quorate_keys::audit::{
     Directory, Fact, LogError, SignError, Trust, Value, What, parse_verifier_key, verify_each,
@@ -105,11 +106,12 @@ async fn kl_23_a_log_set_back_is_not_continued() {
     running.iter().for_each(tokio::task::JoinHandle::abort);
     world.stop().await;
     let places = AuditPlaces { folder: folder.clone(), keys: world.folder.path().join("audit-keys") };
-    let open = || Audit::open(&places, &world.deployment(), 2_000).map(drop);
+    let keys = world.folder.path().join("keys");
+    let open = || Audit::open(&places, &mut PlainRoom::new(&keys), &world.deployment(), 2_000).map(drop);
     open().unwrap();
     copy(&kept, &folder);
     let refused = open();
     assert!(matches!(refused, Err(AuditError::Log(LogError::Sign(SignError::Behind { .. })))), "{refused:?}");
-    std::fs::remove_dir_all(&places.keys).unwrap();
+    std::fs::remove_dir_all(&keys).unwrap();
     assert!(matches!(open(), Err(AuditError::NoKey(_))));
 }

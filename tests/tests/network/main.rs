@@ -4,7 +4,7 @@
 mod audited;
 mod enrol;
 mod flood;
-mod keys;
+mod keeper;
 mod liars;
 mod logs;
 mod once;

@@ -172,8 +172,8 @@ pub fn authority(folder: &Path, name: &str) -> Authority {
 /// The keeper of the coordinator in this folder, as a start at this time opens it.
 fn keeper(folder: &Path, (authority, keys): (&Authority, &str), identity: &SigningKey) -> Keeper {
     let places = AuditPlaces { folder: folder.join("audit"), keys: folder.join("audit-keys") };
-    let audit = Audit::open(&places, authority.deployment(), now()).unwrap();
-    let room = Box::new(PlainRoom::new(&folder.join("keys")));
+    let mut room = Box::new(PlainRoom::new(&folder.join("keys")));
+    let audit = Audit::open(&places, room.as_mut(), authority.deployment(), now()).unwrap();
     let classes: String = Class::ALL.iter().map(|class| format!("[class.{class}]\n")).collect();
     let policy = format!("policy = \"test\"\nversion = 1\nextends = \"default\"\n{keys}\n{classes}");
     let policy = KeyPolicy::parse(&policy).unwrap();

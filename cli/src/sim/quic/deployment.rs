@@ -51,6 +51,7 @@ impl Deployment {
             admin: any,
             parties: PLACEHOLDER,
             first,
+            unlock: None,
         };
         wait(init(&folder, &options)).map_err(Failure::failed)?;
         let stages = Stages::of(config, quic.patience);
@@ -103,6 +104,7 @@ fn text(config: &SimConfig, task: &dyn Task, stages: &Stages, quic: &QuicArgs) -
     let SimConfig { participants, per_round, rounds, dim, bits, committee, .. } = config;
     let mut text = format!(
         "# Written by quorate sim run --transport quic.\n[deployment]\nname = \"simulation\"\ngrace = \"1s\"\n\n\
+         [keys]\nprovider = \"file\"\nunlock = \"file:../{FOLDER}.unlock\"\n\n\
          [listen]\naddress = \"127.0.0.1:0\"\nconnections = {}\n\
          idle = \"{idle}s\"\nrequest = \"{idle}s\"\nrate_window = \"{idle}s\"\nhandshake = \"{idle}s\"\n",
         participants + 64,

@@ -1,0 +1,40 @@
+//! The emergency stop in the middle of a round.
+
+use std::time::Duration;
+
+use crate::coordinator::{LONG, succeed};
+use crate::copies::{PATIENT, World};
+use crate::evidence::{opened, transcript};
+use crate::process::quorate;
+use crate::synthetic::PARTIES;
+
+/// The round under way is aborted, nobody is served and nothing begins; unsealed, the deployment goes on.
+#[test]
+fn a_seal_ends_the_round_and_unsealed_rounds_go_on() {
+    let mut world = World::new(PATIENT);
+    world.open_more(1);
+    let folder = world.root.path().join("coordinator");
+    let round = world.waiting_round();
+    let order = |what: &str| {
+        let mut order = quorate();
+        order.args(["coordinator", what, "--config"]).arg(folder.join("coordinator.toml"));
+        order
+    };
+    succeed(&mut order("seal"));
+    let status = world.coordinator.status().unwrap();
+    assert!(status["why"].as_str().unwrap().starts_with("sealed"), "{status}");
+    assert!(status["current"].is_null() && status["ready"] == false && status["connected"] == 0, "{status}");
+    let begun = |world: &mut World| world.coordinator.process().said().matches("\"round_begun\"").count();
+    let before = begun(&mut world);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(begun(&mut world), before, "a round begins under seal");
+    let unlock = format!("file:{}", world.root.path().join("coordinator.unlock").display());
+    succeed(order("unseal").args(["--from", &unlock]));
+    world.devices[PARTIES - 1].start("0");
+    world.open_more(2);
+    assert!(world.coordinator.process().terminate(LONG).success());
+    let entries = transcript(&folder);
+    assert!(entries.iter().any(|entry| entry.round == round) && !opened(&entries).contains(&round));
+    assert!(world.coordinator.start("0"));
+    assert!(world.end().opened >= 3);
+}
