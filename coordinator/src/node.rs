@@ -17,10 +17,11 @@
 mod contribute;
 mod enrol;
 mod events;
+mod keys;
 mod play;
 mod task;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,10 +32,12 @@ use quorate_transport::{Authority, Limits, Pin, Server, TransportError};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub(crate) use self::keys::Waiting;
+pub use self::keys::{Publication, PublishError, Urgency};
 use self::task::{QUEUE, Task};
 use crate::audit::Audit;
 use crate::config::Retention;
-use crate::hub::{Hub, Shared};
+use crate::hub::{Command, Hub, Shared};
 use crate::job::Job;
 use crate::models::{Exporter, JobModel, ModelError};
 use crate::parties::Parties;
@@ -106,6 +109,7 @@ pub enum NodeError {
 pub struct Node {
     server: Arc<Server<Hub>>,
     shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
     stop: watch::Sender<Stop>,
     ended: oneshot::Receiver<Result<(), NodeError>>,
 }
@@ -131,7 +135,7 @@ impl Node {
         let shared = Arc::new(Shared::new());
         let (commands, queue) = mpsc::channel(QUEUE);
         let stager = service.stager().ok_or(ServiceError::Stopped)?;
-        let hub = Hub::new(Arc::clone(&shared), commands, stager);
+        let hub = Hub::new(Arc::clone(&shared), commands.clone(), stager);
         let waiting = limits.queue_bytes.saturating_mul(4);
         let (stop, stopping) = watch::channel(Stop::No);
         let (end, ended) = oneshot::channel();
@@ -163,6 +167,7 @@ impl Node {
             vector_bytes: 0,
             drawn: None,
             enrolments: Vec::new(),
+            publications: VecDeque::new(),
             receipts: Vec::new(),
             why: None,
             logged: None,
@@ -181,7 +186,7 @@ impl Node {
             let _ = end.send(outcome);
         };
         std::thread::Builder::new().name("coordinator".into()).spawn(run).map_err(NodeError::Thread)?;
-        Ok(Self { server, shared, stop, ended })
+        Ok(Self { server, shared, commands, stop, ended })
     }
 
     /// The address it listens on.

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::admin::AdminToken;
 use crate::config::{Config, Environment, Place};
+use crate::service::Service;
 
 /// Why a secret could not be used.
 #[derive(Debug, Error)]
@@ -82,8 +83,12 @@ impl Secrets {
         let identity = SigningKey::from_bytes(&seed);
         let authority_key = hex("secrets.authority_key", &places.authority_key, environment)?;
         let certificate = hex("secrets.authority_certificate", &places.authority_certificate, environment)?;
-        let deployment = DeploymentId::new(&config.deployment, identity.public());
-        let authority = Authority::restore(deployment, identity.public(), &certificate, &authority_key)?;
+        // Deployment and authority stay tied to the founding key, whichever key signs today ([KEY-1]). A ledger that does
+        // not read is for whoever opens it to tell.
+        let signer = Service::signer(&config.ledger()).ok().flatten();
+        let founding = signer.map_or_else(|| identity.public().clone(), |signer| signer.founding);
+        let deployment = DeploymentId::new(&config.deployment, &founding);
+        let authority = Authority::restore(deployment, &founding, &certificate, &authority_key)?;
         let admin = config.admin.as_ref().map(|admin| read("admin.token", &admin.token, environment));
         let admin = admin.transpose()?.map(AdminToken::new).transpose();
         let admin = admin.map_err(|_| SecretError::Form { key: "admin.token" })?;

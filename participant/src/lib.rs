@@ -10,7 +10,7 @@
 //!
 //! [`Client::builder`] joins once and opens ever after; then [`Client::run`] with a training function, or a loop of
 //! one's own over [`Client::tick`] and [`Client::submit`] (`examples/embed.rs`). [`Device`] is the part without
-//! network and clock.
+//! network; of clocks it knows the one by which lists of keys expire.
 //!
 //! # What it takes
 //!
@@ -32,10 +32,12 @@
 //! over every manifest ([POL-1]). A folder copied or rolled back is not noticed here: two copies of one device are
 //! two devices with one key, and count as corrupt. [`Client::save`] moves a device; it does not copy it.
 
+mod action;
 mod backoff;
 mod builder;
 mod bundle;
 mod client;
+mod clock;
 pub mod config;
 mod device;
 mod error;
@@ -50,9 +52,11 @@ mod store;
 mod vault;
 mod work;
 
+pub use action::{Action, DeviceError};
 pub use builder::Builder;
 pub use client::Client;
-pub use device::{Action, Device, DeviceError};
+pub use clock::{Clock, system_clock};
+pub use device::Device;
 pub use error::ClientError;
 pub use quorate_crypto::storage::{StorageError, StorageKey};
 pub use step::{Missed, Step, Training, Why};

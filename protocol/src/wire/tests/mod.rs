@@ -216,11 +216,17 @@ fn wire_2_result_notice() {
 #[test]
 fn wire_2_requests() {
     exercise(18, &RosterRequest {}, samples::ROSTER_REQUEST);
-    exercise(19, &Poll { seen: 300 }, samples::POLL);
-    let most = frame_of(19, &["ffffffffffffffffff01"]);
-    assert_eq!(decode::<Poll>(&most).unwrap().into_body(), Poll { seen: u64::MAX });
+    exercise(19, &Poll { seen: 300, keys: 200 }, samples::POLL);
+    let most = frame_of(19, &["ffffffffffffffffff01", "ffffffffffffffffff01"]);
+    assert_eq!(decode::<Poll>(&most).unwrap().into_body(), Poll { seen: u64::MAX, keys: u64::MAX });
     // Ten bytes that stand for 2⁶⁴.
-    assert_eq!(error::<Poll>(&frame_of(19, &["ffffffffffffffffff02"])), DecodeError::Body);
+    assert_eq!(error::<Poll>(&frame_of(19, &["ffffffffffffffffff02", "00"])), DecodeError::Body);
+    assert_eq!(error::<Poll>(&frame_of(19, &["00", "ffffffffffffffffff02"])), DecodeError::Body);
+}
+
+#[test]
+fn wire_2_keys() {
+    exercise(5, &Keys { list: b"{}\n".to_vec() }, samples::KEYS);
 }
 
 /// `mh` is the hash of the annotated bytes.
