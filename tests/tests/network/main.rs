@@ -4,6 +4,7 @@
 mod audited;
 mod enrol;
 mod flood;
+mod keys;
 mod liars;
 mod logs;
 mod once;

@@ -26,6 +26,7 @@ use quorate_protocol::coordinator::RoundConfig;
 use quorate_protocol::manifest::{CohortShape, CommitteeShape, Deadlines, Mode, Schema};
 use quorate_protocol::params::{PlanCache, committee_shape};
 use quorate_protocol::policy::{NamedCommittee, Policy};
+use quorate_tests::Lists;
 use quorate_transport::{Authority, Connector, Limits, Pin};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -168,13 +169,26 @@ pub fn audit(folder: &Path, authority: &Authority) -> Audit {
     Audit::open(&places, authority.deployment(), 1_000).unwrap()
 }
 
+/// Lists of the coordinator's keys; the founding one is everybody's.
+pub fn lists(name: &str) -> Lists {
+    let identity = SigningKey::from_bytes(&[7; 32]);
+    Lists::new(DeploymentId::new(name, identity.public()), &identity, 0)
+}
+
+/// The key with which a coordinator goes on.
+fn signer(name: &str, ledger: &Path) -> SigningKey {
+    let active = Service::signer(ledger).unwrap().map(|signer| signer.active);
+    let is_active = |key: &SigningKey| active.as_ref().is_none_or(|active| active == key.public());
+    (1..10).map(|version| lists(name).key(version)).find(is_active).unwrap()
+}
+
 pub async fn node_at(options: &Options, folder: &Path, address: SocketAddr) -> Node {
     let identity = SigningKey::from_bytes(&[7; 32]);
     let deployment = DeploymentId::new(options.name, identity.public());
     let ledger = folder.join("ledger");
     let authority = authority(folder, options.name);
     let service = if ledger.exists() {
-        Service::open(identity, &ledger).unwrap()
+        Service::open(signer(options.name, &ledger), &ledger).unwrap()
     } else {
         Service::create(identity, Registry::new(deployment), &ledger).unwrap()
     };
