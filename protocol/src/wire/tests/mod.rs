@@ -289,6 +289,7 @@ fn wire_1_limits_and_types() {
         (2, KIB),
         (3, 8 * KIB),
         (4, KIB),
+        (5, 64 * KIB + 8),
         (7, 128 * KIB),
         (8, 2 * KIB),
         (9, 512 * KIB),
@@ -301,12 +302,12 @@ fn wire_1_limits_and_types() {
         (16, 64 * KIB),
         (17, 4 * KIB),
         (18, 16),
-        (19, 16),
+        (19, 32),
     ];
     for (kind, bytes) in table {
         assert_eq!(limit(kind), Some(bytes));
     }
-    for kind in (20..=u8::MAX).chain([0, 5, 6]) {
+    for kind in (20..=u8::MAX).chain([0, 6]) {
         assert_eq!(limit(kind), None);
         assert_eq!(split(&frame_of(kind, &[])), Err(DecodeError::UnknownType(kind)));
     }
