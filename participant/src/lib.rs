@@ -16,7 +16,7 @@
 //!
 //! | | measured with 100,000 coordinates of 8 bits, a committee of 4 |
 //! | --- | --- |
-//! | on disk between rounds | 2.3 KB, most of it the comments of `participant.toml`; the state itself 432 bytes |
+//! | on disk between rounds | 2.3 KB, most of it the comments of `participant.toml`; the state itself 435 bytes |
 //! | on disk while uploading | the contribution besides: 147 KB, removed with the receipt |
 //! | sent in a round | 152 KB of UDP payload |
 //! | received in a round | 413 KB, of which the model 400 KB |

@@ -1,4 +1,5 @@
 //! Lists of keys at the machines ([KEY-1] … [KEY-5]): rotation without a lost round, and what a stolen key is good for.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::SigningKey;

@@ -212,7 +212,12 @@ fn what_cannot_be_a_list_is_none() {
         refused(&|list| list.coordinator.extend([listed(4, ListedState::Active)])),
         KeyListError::Active
     );
-    assert_eq!(refused(&|list| drop(list.coordinator.remove(&id(2)))), KeyListError::Active);
+    assert_eq!(
+        refused(&|list| {
+            list.coordinator.remove(&id(2));
+        }),
+        KeyListError::Active
+    );
     assert_eq!(
         refused(&|list| list.coordinator.extend([listed(4, ListedState::Retiring)])),
         KeyListError::Order
@@ -223,16 +228,30 @@ fn what_cannot_be_a_list_is_none() {
     );
     let other: KeyId = "coordinator/other@9".parse().unwrap();
     assert_eq!(
-        refused(&|list| drop(list.coordinator.insert(other.clone(), listed(9, ListedState::Pending).1))),
+        refused(&|list| {
+            list.coordinator.insert(other.clone(), listed(9, ListedState::Pending).1);
+        }),
         KeyListError::Order
     );
     let model: KeyId = "model/identity@9".parse().unwrap();
     assert_eq!(
-        refused(&|list| drop(list.coordinator.insert(model.clone(), listed(9, ListedState::Pending).1))),
+        refused(&|list| {
+            list.coordinator.insert(model.clone(), listed(9, ListedState::Pending).1);
+        }),
         KeyListError::Class
     );
-    assert_eq!(refused(&|list| drop(list.audit.insert(id(4), key_of(4)))), KeyListError::Class);
-    assert_eq!(refused(&|list| drop(list.audit.insert(audit_key(2), key_of(2)))), KeyListError::SameKey);
+    assert_eq!(
+        refused(&|list| {
+            list.audit.insert(id(4), key_of(4));
+        }),
+        KeyListError::Class
+    );
+    assert_eq!(
+        refused(&|list| {
+            list.audit.insert(audit_key(2), key_of(2));
+        }),
+        KeyListError::SameKey
+    );
     assert_eq!(refused(&|list| list.revoked.extend([(id(1), NOW)])), KeyListError::Revoked);
     assert_eq!(refused(&|list| list.seq = 0), KeyListError::Form);
     assert_eq!(refused(&|list| list.v = 2), KeyListError::Form);
@@ -330,7 +349,7 @@ fn kl_14_stored_keys_are_verified_at_each_load() {
         changed[at] ^= 1;
         let loaded = KnownKeys::restore(&changed, 49);
         // Another founding key or deployment is another beginning: not the pinned one.
-        assert!(loaded.is_ok_and(|other| other.begins_as(&known)) == false, "{at}");
+        assert!(!loaded.is_ok_and(|other| other.begins_as(&known)), "{at}");
         assert!(KnownKeys::restore(&bytes[..at], 0).is_err(), "{at}");
     }
     let empty = founding().to_bytes().unwrap();
