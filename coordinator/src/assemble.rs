@@ -71,7 +71,8 @@ pub async fn assemble(
         audit.note(audit::event(now, What::Unsealed, audit::identity(), reason, Particulars::new()));
         let _ = audit.settle(now);
     }
-    let places = Places { room: keys, roots: Roots::new(&config.roots()) };
+    let places =
+        Places { room: keys, roots: Roots::new(&config.roots()), deployment: *authority.deployment() };
     let at = At::new(Time(now), 0);
     let keeper = Keeper::open(audit, places, config.rotation.policy.clone(), &identity, at)?;
     let service = Service::open(identity, &config.ledger())?;

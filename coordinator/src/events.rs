@@ -72,6 +72,11 @@ pub fn epoch_installed(epoch: u64, rounds_left: u64) {
     info!(event = "epoch", epoch, rounds_left, "epoch in force");
 }
 
+/// A list of keys is in force.
+pub fn keys_published(list: u64) {
+    info!(event = "keys", list, "list of keys in force");
+}
+
 /// A round began.
 pub fn round_begun(round: u64, job: &str, invited: u32, panel: u32) {
     info!(event = "round_begun", round, job, invited, panel, "round begun");

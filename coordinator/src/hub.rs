@@ -22,6 +22,7 @@ use quorate_transport::{FrameSender, Handler, Peer, Refusal, UploadHeader, Uploa
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 
+use crate::node::Waiting;
 use crate::spool::{Staged, Stager};
 use crate::status::{Status, Tally};
 
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Disconnected(Peer),
     Frame(Peer, Vec<u8>),
     Contribution(Staged, oneshot::Sender<Result<(), Refusal>>),
+    Publish(Waiting),
     Enrol(Box<EnrolmentRequest>, oneshot::Sender<Result<Welcome, Refusal>>),
 }
 

@@ -9,6 +9,7 @@
 use std::io;
 use std::path::Path;
 
+use quorate_keys::{KeyListError, KnownKeys};
 use quorate_protocol::epoch::EpochEvidence;
 use quorate_protocol::error::DecodeError;
 use quorate_protocol::log::{self, Contents, LogEnd, LogError};
@@ -39,6 +40,9 @@ pub enum LedgerError {
     /// The ledger does not read.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// Its lists of keys do not verify.
+    #[error("the stored keys of the coordinator: {0}")]
+    Keys(#[from] KeyListError),
     /// What was stored contradicts itself.
     #[error("the stored coordinator does not load: {0}")]
     Form(#[from] DecodeError),
@@ -82,6 +86,16 @@ impl Ledger {
         }
         let epoch = folder.read(EPOCH)?.map(|bytes| snapshot::load(&bytes)).transpose()?;
         Ok((Self { folder, end }, Stored { snapshot, records, epoch }))
+    }
+
+    /// The lists of keys in this folder, which may be in use; not verified against anything pinned.
+    pub(crate) fn keys(path: &Path) -> Result<Option<KnownKeys>, LedgerError> {
+        let bytes = match std::fs::read(path.join(LEDGER)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LedgerError::Missing),
+            bytes => bytes?,
+        };
+        let Contents { snapshot, .. } = log::read::<CoordinatorSnapshot, CoordinatorRecord>(&bytes)?;
+        Ok(snapshot.keys()?)
     }
 
     /// Makes one record durable.

@@ -20,8 +20,9 @@ mod events;
 mod keys;
 mod play;
 mod task;
+mod tend;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,9 +33,11 @@ use quorate_transport::{Authority, Limits, Pin, Server, TransportError};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub(crate) use self::keys::Waiting;
+pub use self::keys::{Publication, PublishError, Urgency};
 use self::task::{QUEUE, Task};
 use crate::config::Retention;
-use crate::hub::{Hub, Shared};
+use crate::hub::{Command, Hub, Shared};
 use crate::job::Job;
 use crate::keeper::{Approvers, Keeper};
 use crate::models::{Exporter, JobModel, ModelError};
@@ -109,6 +112,7 @@ pub enum NodeError {
 pub struct Node {
     server: Arc<Server<Hub>>,
     shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
     stop: watch::Sender<Stop>,
     ended: oneshot::Receiver<Result<(), NodeError>>,
 }
@@ -136,7 +140,7 @@ impl Node {
         let shared = Arc::new(Shared::new());
         let (commands, queue) = mpsc::channel(QUEUE);
         let stager = service.stager().ok_or(ServiceError::Stopped)?;
-        let hub = Hub::new(Arc::clone(&shared), commands, stager);
+        let hub = Hub::new(Arc::clone(&shared), commands.clone(), stager);
         let waiting = limits.queue_bytes.saturating_mul(4);
         let (stop, stopping) = watch::channel(Stop::No);
         let (end, ended) = oneshot::channel();
@@ -170,6 +174,7 @@ impl Node {
             vector_bytes: 0,
             drawn: None,
             enrolments: Vec::new(),
+            publications: VecDeque::new(),
             receipts: Vec::new(),
             why: None,
             logged: None,
@@ -188,7 +193,7 @@ impl Node {
             let _ = end.send(outcome);
         };
         std::thread::Builder::new().name("coordinator".into()).spawn(run).map_err(NodeError::Thread)?;
-        Ok(Self { server, shared, stop, ended })
+        Ok(Self { server, shared, commands, stop, ended })
     }
 
     /// The address it listens on.

@@ -61,6 +61,13 @@ impl Parties {
         }
     }
 
+    /// Sends a frame to everybody who is there, and to nobody later.
+    pub(crate) fn tell_all(&self, frame: &Arc<[u8]>) {
+        for (_, sender) in self.live.values() {
+            let _ = sender.send(Arc::clone(frame));
+        }
+    }
+
     /// Tells a party to poll, if it is there: whoever connects later is told then.
     pub(crate) fn nudge(&self, index: u32) {
         if let Some((_, sender)) = self.live.get(&index) {

@@ -25,6 +25,8 @@ use zeroize::Zeroizing;
 use crate::admin::AdminToken;
 use crate::audit;
 use crate::config::{Config, Environment, KeysConfig, Place};
+use crate::keeper::{PlainRoom, Room as _};
+use crate::service::Service;
 use crate::strongroom::{Strongroom, StrongroomError, Unlock};
 
 /// Why a secret could not be used.
@@ -59,6 +61,11 @@ pub enum SecretError {
     /// The certificate authority.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// The ledger says that another key signs than those that are here.
+    #[error(
+        "the key that signs now is not among those of the coordinator: bring the newest folder of keys back"
+    )]
+    Lost,
     /// The strongroom.
     #[error(transparent)]
     Strongroom(#[from] StrongroomError),
@@ -124,14 +131,20 @@ impl Secrets {
         environment: &Environment,
         room: &Strongroom,
     ) -> Result<Self, SecretError> {
-        let seed = room.get(&audit::identity())?;
+        let ids = room.list();
+        let identity = |id: &KeyId| Ok(room.get(id)?);
+        let seed = signing(config, (&ids, room.get(&audit::identity()).ok()), identity)?;
         let key = room.get(&authority_id())?;
         Self::of(config, environment, (&seed, &key))
     }
 
     fn plain(config: &Config, environment: &Environment) -> Result<Self, SecretError> {
-        let seed = hex("secrets.identity", &config.secrets.identity, environment)?;
+        let first = hex("secrets.identity", &config.secrets.identity, environment)?;
         let key = hex("secrets.authority_key", &config.secrets.authority_key, environment)?;
+        let room = PlainRoom::new(&config.key_room());
+        let form = |_| SecretError::Form { key: "secrets.identity" };
+        let ids = room.list().map_err(|error| SecretError::Io { key: "keys", error })?;
+        let seed = signing(config, (&ids, Some(first)), |id| room.get(id).map_err(form))?;
         Self::of(config, environment, (&seed, &key))
     }
 
@@ -144,10 +157,36 @@ impl Secrets {
         let identity = SigningKey::from_bytes(seed.try_into().map_err(form)?);
         let place = &config.secrets.authority_certificate;
         let certificate = hex("secrets.authority_certificate", place, environment)?;
-        let deployment = DeploymentId::new(&config.deployment, identity.public());
-        let authority = Authority::restore(deployment, identity.public(), &certificate, key)?;
+        // Deployment and authority stay tied to the founding key, whichever key signs today ([KEY-1]). A ledger that does
+        // not read is for whoever opens it to tell.
+        let signer = Service::signer(&config.ledger()).ok().flatten();
+        let founding = signer.map_or_else(|| identity.public().clone(), |signer| signer.founding);
+        let deployment = DeploymentId::new(&config.deployment, &founding);
+        let authority = Authority::restore(deployment, &founding, &certificate, key)?;
         Ok(Self { identity, authority, admin: Self::admin(config, environment)? })
     }
+}
+
+/// The key that signs: the one that the stored list of keys names, or the first.
+fn signing(
+    config: &Config,
+    (ids, first): (&[KeyId], Option<Zeroizing<Vec<u8>>>),
+    get: impl Fn(&KeyId) -> Result<Zeroizing<Vec<u8>>, SecretError>,
+) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let active = Service::signer(&config.ledger()).ok().flatten().map(|signer| signer.active);
+    let Some(active) = active else { return first.ok_or(SecretError::Form { key: "secrets.identity" }) };
+    let is_active =
+        |seed: &[u8]| seed.try_into().is_ok_and(|seed| *SigningKey::from_bytes(seed).public() == active);
+    if let Some(first) = first.filter(|first| is_active(first)) {
+        return Ok(first);
+    }
+    for id in ids.iter().filter(|id| id.class() == Class::Coordinator) {
+        let seed = get(id)?;
+        if is_active(&seed) {
+            return Ok(seed);
+        }
+    }
+    Err(SecretError::Lost)
 }
 
 /// The unlock secret that a configuration names.

@@ -10,11 +10,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use getrandom::SysRng;
-use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::{PublicKey, SigningKey};
-use quorate_keys::{PartyId, Registry, RegistryError, SignedHead};
+use quorate_keys::{PartyId, Registry, RegistryError};
 use quorate_protocol::coordinator::{
-    CeremonyConfig, CeremonyError, Coordinator, CoordinatorEvent, RoundConfig, StartError,
+    CeremonyConfig, CeremonyError, Coordinator, CoordinatorEvent, KeysError, RoundConfig, StartError,
 };
 use quorate_protocol::epoch::EpochEvidence;
 use quorate_protocol::error::{ApiMisuse, Fault, FaultKind};
@@ -27,6 +26,10 @@ use thiserror::Error;
 
 use crate::ledger::{Ledger, LedgerError, Stored};
 use crate::spool::{Spool, Staged, Stager};
+
+mod keys;
+
+pub use keys::{Greeting, Signer};
 
 /// Something for the caller to do or know.
 #[derive(Debug)]
@@ -71,6 +74,9 @@ pub enum ServiceError {
     /// The ceremony was not started.
     #[error(transparent)]
     Ceremony(#[from] CeremonyError),
+    /// A list of keys does not follow, or the identity is not the key it names.
+    #[error(transparent)]
+    Keys(KeysError),
     /// The epoch's evidence does not check.
     #[error("the epoch: {0}")]
     Epoch(FaultKind),
@@ -117,14 +123,17 @@ impl Service {
     /// A coordinator as it was when it ended, however that was. A round it was in is aborted, in the transcript
     /// too, and its number is used up.
     ///
+    /// `identity` is the key that signs: the active one of the stored list of keys, or the founding key where there is no
+    /// list. Whoever keeps several generations can ask for it first ([`Service::signer`]).
+    ///
     /// # Errors
-    /// As [`Service::create`]; [`ServiceError::Epoch`] if the stored epoch is another coordinator's.
+    /// As [`Service::create`]; [`ServiceError::Keys`] if the identity is not the active key, or the stored lists do not
+    /// verify; [`ServiceError::Epoch`] if the stored epoch is another coordinator's.
     pub fn open(identity: SigningKey, folder: &Path) -> Result<Self, ServiceError> {
         let (ledger, Stored { snapshot, records, epoch }) = Ledger::open(folder)?;
-        let mut coordinator =
-            Coordinator::restore(identity, &snapshot, &records).map_err(LedgerError::Form)?;
+        let mut coordinator = Coordinator::restore(identity, &snapshot, &records)?;
         if let Some(evidence) = epoch {
-            coordinator.install_epoch(evidence).map_err(ServiceError::Epoch)?;
+            coordinator.resume_epoch(evidence).map_err(ServiceError::Epoch)?;
         }
         let spool = Spool::open(&folder.join("spool")).map_err(ServiceError::Spool)?;
         let running = Some(Running { coordinator, ledger, spool });
@@ -186,14 +195,6 @@ impl Service {
         if let Some(running) = &mut self.running {
             running.coordinator.exclude(indices);
         }
-    }
-
-    /// The registry's head, signed, and a party's inclusion under it: what a newcomer is told ([REG-3]).
-    #[must_use]
-    pub fn welcome(&self, index: u32) -> Option<(SignedHead, Vec<Digest>)> {
-        let coordinator = &self.running.as_ref()?.coordinator;
-        let head = coordinator.sign_head();
-        Some((head, coordinator.registry().inclusion(index, head.head.size)?))
     }
 
     /// Starts the ceremony of the next epoch between rounds; gives the epoch's number ([EPOCH-1], [DRAW-3]). Its
@@ -344,8 +345,11 @@ impl Running {
                 Output::Send { to, frame } => actions.push_back(Action::Send { to, frame }),
                 Output::WakeAt(time) => actions.push_back(Action::WakeAt(time)),
                 Output::Event(event) => {
-                    if let (CoordinatorEvent::EpochReady { .. }, Some(evidence)) =
-                        (&event, self.coordinator.evidence())
+                    // A list of keys has the epoch's record signed anew.
+                    if let (
+                        CoordinatorEvent::EpochReady { .. } | CoordinatorEvent::Keys { .. },
+                        Some(evidence),
+                    ) = (&event, self.coordinator.evidence())
                     {
                         self.ledger.keep_epoch(evidence)?;
                     }
@@ -363,10 +367,13 @@ impl Running {
         failed.map_or(Ok(()), |error| Err(ServiceError::Spool(error)))
     }
 
-    /// The ledger begins anew with every round: all earlier rounds are in the snapshot.
+    /// The ledger begins anew with every round: all earlier rounds are in the snapshot. So it does with every list of
+    /// keys, which is nowhere else ([KEY-5]).
     fn persist(&mut self, record: &CoordinatorRecord) -> Result<(), LedgerError> {
         match record {
-            CoordinatorRecord::Round(_) => self.ledger.begin(&self.coordinator.snapshot(), Some(record)),
+            CoordinatorRecord::Round(_) | CoordinatorRecord::Keys(_) => {
+                self.ledger.begin(&self.coordinator.snapshot(), Some(record))
+            }
             CoordinatorRecord::Close(_)
             | CoordinatorRecord::Result(_)
             | CoordinatorRecord::Enrolled(_)

@@ -126,6 +126,12 @@ labels! {
     STATELESS_RESET = "stateless-reset";
     /// Signature of a root key over a trust root.
     TRUST_ROOT_SIGN = "trust-root-sign";
+    /// Body of a list of the keys in force.
+    KEY_LIST = "key-list";
+    /// Signature of the active coordinator key over a list of keys.
+    KEY_LIST_SIGN = "key-list-sign";
+    /// Signature of the coordinator key before, over the list that names another.
+    KEY_LIST_HANDOVER = "key-list-handover";
     /// Key of the chunks of an envelope.
     ENVELOPE_BODY = "envelope-body";
     /// Tag over the header of an envelope.

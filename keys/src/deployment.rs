@@ -19,6 +19,11 @@ impl DeploymentId {
     pub fn new(name: &str, coordinator: &PublicKey) -> Self {
         Self(digest(labels::DEPLOYMENT, &[name.as_bytes(), coordinator.as_bytes()]))
     }
+
+    /// One that was stored.
+    pub(crate) const fn from_digest(digest: Digest) -> Self {
+        Self(digest)
+    }
 }
 
 impl DeploymentId {

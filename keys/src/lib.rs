@@ -19,6 +19,7 @@
 //! | [`report`], [`timeline`] | where keys and policy disagree; what touched a key | [KL-28] |
 //! | [`head`] | signed heads and the watch for split views | [REG-3] |
 //! | [`root`] | the trust root and its steps | KL-13 to KL-15 |
+//! | [`key_list`] | the keys in force; how a coordinator's key is replaced | KL-4, KL-9, KL-14, KL-15 |
 //! | [`envelope`] | files under data keys, wrapped for several keys at once | [KL-11] |
 //! | [`provider`] | services that keep wrapping keys | [KL-1], [KL-2] |
 //! | [`escrow`] | wrapping keys among custodians, their recovery | [KL-20] |
@@ -43,6 +44,7 @@ pub mod deployment;
 pub mod enrol;
 pub mod head;
 pub mod identity;
+pub mod key_list;
 pub mod model_signature;
 pub mod registry;
 pub mod root;
@@ -69,5 +71,6 @@ pub use deployment::{DeploymentId, signed};
 pub use enrol::{EnrolError, EnrolmentRequest, EnrolmentToken, TokenBook, TokenError};
 pub use head::{Head, HeadError, HeadWatch, KnownHead, Observed, SignedHead, SplitView};
 pub use identity::{Identity, IdentityError, PartyId};
+pub use key_list::{KeyList, KeyListError, KnownKeys, ListedKey, ListedState, SignedKeyList};
 pub use registry::{AuditError, Registry, RegistryError};
 pub use token_text::{TokenTextError, parse_token, token_text};

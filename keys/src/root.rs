@@ -79,7 +79,7 @@ pub struct SignedRoot {
 /// A signature, as hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-struct SignatureText(Signature);
+pub(crate) struct SignatureText(pub(crate) Signature);
 
 /// A root that is signed by its own keys, and reached from a pinned one step by step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -295,7 +295,8 @@ impl TrustRoot {
         if now < at { Ok(()) } else { Err(RootError::Expired { at }) }
     }
 
-    fn own(root: SignedRoot) -> Result<Self, RootError> {
+    /// A root that its own keys signed.
+    pub(crate) fn own(root: SignedRoot) -> Result<Self, RootError> {
         if root.signed.approves(&root)? { Ok(Self { root }) } else { Err(RootError::NewThreshold) }
     }
 }

@@ -13,7 +13,7 @@ use getrandom::SysRng;
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::SigningKey;
 use quorate_crypto::storage::StorageKey;
-use quorate_keys::{EnrolmentToken, Head, PartyId};
+use quorate_keys::{EnrolmentToken, Head, KnownKeys, PartyId};
 use quorate_protocol::announce::Membership;
 use quorate_protocol::params::PlanCache;
 use quorate_protocol::policy::Policy;
@@ -22,6 +22,7 @@ use rand_core::UnwrapErr;
 
 use crate::bundle::Bundle;
 use crate::client::{Client, Options};
+use crate::clock::{Clock, system_clock};
 use crate::config::Settings;
 use crate::device::Device;
 use crate::error::ClientError;
@@ -38,6 +39,7 @@ pub struct Builder {
     plans: Option<Arc<PlanCache>>,
     storage_key: Option<StorageKey>,
     connector: Option<Connector>,
+    clock: Clock,
     options: Options,
 }
 
@@ -50,6 +52,7 @@ impl Builder {
             plans: None,
             storage_key: None,
             connector: None,
+            clock: system_clock(),
             options: Options { rounds: None, max_model: None },
         }
     }
@@ -84,6 +87,13 @@ impl Builder {
         self
     }
 
+    /// What time it is, in seconds since 1970: the age of the coordinator's list of keys is judged by it. Else the
+    /// system's clock.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Ends with [`crate::Why::Rounds`] after so many rounds with a contribution of this device.
     pub fn rounds(mut self, rounds: u64) -> Self {
         self.options.rounds = Some(rounds);
@@ -101,7 +111,8 @@ impl Builder {
     ///
     /// # Errors
     /// [`ClientError::Joined`] if the folder's device has joined; [`ClientError::Transport`] with nothing sent if the
-    /// pin is not the coordinator's, or if the token entitles to nothing.
+    /// pin is not the coordinator's, or if the token entitles to nothing; [`ClientError::Keys`] if the coordinator's list
+    /// of keys has expired.
     pub async fn join(
         self,
         address: SocketAddr,
@@ -118,16 +129,20 @@ impl Builder {
             }
         };
         let enrolled = self.towards(address, pin)?.enrol(&identity, token).await?;
+        // A coordinator whose list has expired is one that is held back, or set back ([KEY-3]).
+        enrolled.keys.current((self.clock)())?;
         let settings = Settings {
             address,
             pin,
             name: enrolled.name,
-            coordinator: enrolled.coordinator,
+            coordinator: enrolled.keys.founding_key().clone(),
             index: enrolled.id.index,
             policy: self.policy.clone().unwrap_or_default(),
         };
-        let membership =
-            || membership(&settings, Arc::new(SigningKey::from_bytes(&identity.to_bytes())), enrolled.head);
+        let membership = || Membership {
+            keys: enrolled.keys.clone(),
+            ..membership(&settings, Arc::new(SigningKey::from_bytes(&identity.to_bytes())), enrolled.head)
+        };
         let plans = || self.plans.clone().unwrap_or_default();
         drop(vault);
         // An earlier join may have come to here.
@@ -153,11 +168,12 @@ impl Builder {
         }
         let identity = Arc::new(identity.ok_or(ClientError::Form("identity"))?);
         let connector = self.towards(settings.address, settings.pin)?;
-        // The head last seen is in the state.
+        // The head last seen is in the state, and so are the lists of keys.
         let nothing = Head { size: 0, root: Digest::ZERO };
         let membership = membership(&settings, Arc::clone(&identity), nothing);
         let id = membership.id;
-        let device = Device::open(membership, self.plans.unwrap_or_default(), &self.folder)?;
+        let mut device = Device::open(membership, self.plans.unwrap_or_default(), &self.folder)?;
+        device.set_clock(self.clock);
         let link = Link::new(connector, id, identity);
         Ok(Client::new((self.folder, self.storage_key), settings, device, link, self.options))
     }
@@ -186,8 +202,7 @@ impl Builder {
 
 fn membership(settings: &Settings, identity: Arc<SigningKey>, head: Head) -> Membership {
     Membership {
-        deployment: settings.deployment(),
-        coordinator: settings.coordinator.clone(),
+        keys: KnownKeys::founding(settings.deployment(), &settings.coordinator),
         id: PartyId::new(settings.index, identity.public()),
         identity,
         policy: settings.policy.clone(),

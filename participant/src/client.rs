@@ -21,10 +21,11 @@ use quorate_protocol::id::Time;
 use quorate_transport::TransportError;
 use tokio::time::{Instant, timeout_at};
 
+use crate::action::DeviceError;
 use crate::builder::Builder;
 use crate::bundle::Bundle;
 use crate::config::Settings;
-use crate::device::{Device, DeviceError};
+use crate::device::Device;
 use crate::error::ClientError;
 use crate::link::{Ending, Link, Up};
 use crate::step::{Step, Why};
@@ -126,6 +127,12 @@ impl Client {
     #[must_use]
     pub const fn trouble(&self) -> Option<&TransportError> {
         self.trouble.as_ref()
+    }
+
+    /// Number of the newest list of the coordinator's keys that is known; 0 if there is none.
+    #[must_use]
+    pub fn known_list(&self) -> u64 {
+        self.device.known_list()
     }
 
     /// Rounds with a contribution of this device that are over, since it was opened.

@@ -16,90 +16,29 @@ use std::sync::Arc;
 use getrandom::SysRng;
 use quorate_crypto::hash::Digest;
 use quorate_keys::{DeploymentId, PartyId};
-use quorate_protocol::announce::{Accepted, Equivocation, Membership};
+use quorate_protocol::announce::{Accepted, Membership};
 use quorate_protocol::error::{ApiMisuse, Fault, FaultKind};
 use quorate_protocol::id::Time;
 use quorate_protocol::manifest::model_hash;
 use quorate_protocol::member::{Member, MemberEvent};
 use quorate_protocol::outbox::Output;
 use quorate_protocol::params::PlanCache;
-use quorate_protocol::participant::{ContributeError, ModelError, Participant, ParticipantEvent};
+use quorate_protocol::participant::{ModelError, Participant, ParticipantEvent};
 use quorate_protocol::record::{DeviceRecord, MemberRecord, ParticipantRecord};
 use quorate_protocol::snapshot::DeviceSnapshot;
 use quorate_protocol::wire::{self, Message as _};
 use rand_core::UnwrapErr;
-use thiserror::Error;
 
+use crate::action::{Action, DeviceError};
+use crate::clock::{Clock, system_clock};
 use crate::store::{Store, StoreError};
-
-/// Something for the caller to do or know.
-#[derive(Debug)]
-pub enum Action {
-    /// Send this frame to the coordinator.
-    Send {
-        /// The frame.
-        frame: Arc<[u8]>,
-    },
-    /// Upload the contribution; then call [`Device::acknowledged`], or [`Device::retry`].
-    Upload {
-        /// Control frame.
-        frame: Arc<[u8]>,
-        /// Vector.
-        vector: Arc<[u8]>,
-    },
-    /// Call [`Device::wake`] at this time, or later.
-    WakeAt(Time),
-    /// Get the model of [`Device::current`], have it checked ([`Device::check_model`]), train; then call [`Device::trained`].
-    Train {
-        /// The round.
-        round: u64,
-    },
-    /// Call [`Device::contribute`].
-    Ready {
-        /// The round.
-        round: u64,
-    },
-    /// The round was opened with this contribution in it.
-    Counted {
-        /// The round.
-        round: u64,
-    },
-    /// The round was opened without this contribution.
-    LeftOut {
-        /// The round.
-        round: u64,
-    },
-    /// The coordinator signed two manifests for one round.
-    Equivocation(Box<Equivocation>),
-    /// What the device does as committee member.
-    Member(MemberEvent),
-}
-
-/// Why a call did nothing, or was the last.
-#[derive(Debug, Error)]
-pub enum DeviceError {
-    /// Nothing can be made durable any more: the device has stopped for good.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The device stopped at an earlier [`DeviceError::Store`].
-    #[error("the device has stopped: its state could not be made durable")]
-    Stopped,
-    /// A frame broke a rule. Nothing has changed.
-    #[error(transparent)]
-    Fault(#[from] Fault),
-    /// Not the time for it. Nothing has changed.
-    #[error(transparent)]
-    Misuse(#[from] ApiMisuse),
-    /// No contribution was made.
-    #[error(transparent)]
-    Contribute(#[from] ContributeError),
-}
 
 /// A device. Dropping it is as good as a crash: nothing has to be said or saved.
 pub struct Device {
     id: PartyId,
     running: Option<Running>,
     actions: VecDeque<Action>,
+    clock: Clock,
 }
 
 /// What is gone once a record could not be made durable.
@@ -120,8 +59,8 @@ impl Device {
     /// # Errors
     /// [`StoreError`], among others if the folder holds a device already.
     pub fn create(membership: Membership, plans: Arc<PlanCache>, folder: &Path) -> Result<Self, StoreError> {
-        let (deployment, id) = (membership.deployment, membership.id);
-        let participant = Participant::new(twin(&membership), Arc::clone(&plans));
+        let (deployment, id) = (*membership.keys.deployment(), membership.id);
+        let participant = Participant::new(membership.clone(), Arc::clone(&plans));
         let member = Member::new(membership, plans);
         let store = Store::create(folder, &snapshot(deployment, &participant, &member))?;
         Ok(Self::of(Running { deployment, participant, member, store, trained: None, early: None }, id))
@@ -133,12 +72,14 @@ impl Device {
     /// # Errors
     /// [`StoreError`]: no device, another party's, in use, damaged.
     pub fn open(membership: Membership, plans: Arc<PlanCache>, folder: &Path) -> Result<Self, StoreError> {
-        let (deployment, id) = (membership.deployment, membership.id);
+        let (deployment, id) = (*membership.keys.deployment(), membership.id);
         let (store, stored) = Store::open(folder)?;
         let DeviceSnapshot::V1 { deployment: known, party, participant: first, member: second } = stored;
         if (known, party) != (deployment, id) {
             return Err(StoreError::Foreign);
         }
+        // The machine would merely act on nothing: whoever opens the folder has to know why ([KEY-5]).
+        first.keys().map(|stored| stored.load(&membership.keys)).transpose()?;
         let (mut own, mut others): (Vec<ParticipantRecord>, Vec<MemberRecord>) = (Vec::new(), Vec::new());
         for record in store.records() {
             match record {
@@ -146,16 +87,28 @@ impl Device {
                 DeviceRecord::Member(record) => others.push(*record),
             }
         }
-        let participant = Participant::restore(twin(&membership), Arc::clone(&plans), &first, &own);
+        let participant = Participant::restore(membership.clone(), Arc::clone(&plans), &first, &own);
         let mut member = Member::restore(membership, plans, &second, &others);
         member.saw(*participant.head());
+        member.trust(participant.keys());
         let mut running = Running { deployment, participant, member, store, trained: None, early: None };
         running.restore_contribution()?;
         Ok(Self::of(running, id))
     }
 
-    const fn of(running: Running, id: PartyId) -> Self {
-        Self { id, running: Some(running), actions: VecDeque::new() }
+    fn of(running: Running, id: PartyId) -> Self {
+        Self { id, running: Some(running), actions: VecDeque::new(), clock: system_clock() }
+    }
+
+    /// Judges the age of lists of keys by another clock than the system's.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
+    /// Number of the newest list of the coordinator's keys; 0 if there is none, or the device has stopped.
+    #[must_use]
+    pub fn known_list(&self) -> u64 {
+        self.running.as_ref().map_or(0, |running| running.participant.keys().seq())
     }
 
     /// This party.
@@ -197,7 +150,8 @@ impl Device {
     /// # Errors
     /// [`DeviceError::Fault`] if it breaks a rule.
     pub fn handle(&mut self, now: Time, frame: &[u8]) -> Result<(), DeviceError> {
-        self.run(|running| Ok(running.deliver(now, frame)?))
+        let wall = (self.clock)();
+        self.run(|running| Ok(running.deliver((now, wall), frame)?))
     }
 
     /// Lets time pass: a round key past its life is wiped.
@@ -302,7 +256,9 @@ impl Device {
 impl Running {
     /// Both machines see announcements and rosters before either's outputs are performed: the snapshot with which
     /// a round begins holds the registry head of both ([REG-3]).
-    fn deliver(&mut self, now: Time, frame: &[u8]) -> Result<(), Fault> {
+    fn deliver(&mut self, (now, wall): (Time, u64), frame: &[u8]) -> Result<(), Fault> {
+        self.participant.tell(wall);
+        self.member.tell(wall);
         let decoded = |error| Fault::deliverer(FaultKind::Decode(error));
         let (kind, ..) = wire::split(frame).map_err(decoded)?;
         match kind {
@@ -313,6 +269,11 @@ impl Running {
             wire::Call::TYPE => {
                 self.participant.handle(frame, &mut os())?;
                 self.member.saw(*self.participant.head());
+                Ok(())
+            }
+            wire::Keys::TYPE => {
+                self.participant.handle(frame, &mut os())?;
+                self.member.trust(self.participant.keys());
                 Ok(())
             }
             wire::Commitments::TYPE | wire::ResultNotice::TYPE => self.participant.handle(frame, &mut os()),
@@ -369,6 +330,8 @@ impl Running {
             ParticipantEvent::Counted { round } => Action::Counted { round },
             ParticipantEvent::LeftOut { round } => Action::LeftOut { round },
             ParticipantEvent::Equivocation(evidence) => Action::Equivocation(evidence),
+            ParticipantEvent::Keys { seq } => Action::Keys { seq },
+            ParticipantEvent::KeyRevoked { round } => Action::KeyRevoked { round },
         })
     }
 
@@ -404,16 +367,4 @@ fn either(first: Result<(), Fault>, second: Result<(), Fault>) -> Result<(), Fau
 fn snapshot(deployment: DeploymentId, participant: &Participant, member: &Member) -> DeviceSnapshot {
     let party = *participant.id();
     DeviceSnapshot::V1 { deployment, party, participant: participant.snapshot(), member: member.snapshot() }
-}
-
-/// The same party again, for its other machine.
-fn twin(membership: &Membership) -> Membership {
-    Membership {
-        deployment: membership.deployment,
-        coordinator: membership.coordinator.clone(),
-        id: membership.id,
-        identity: Arc::clone(&membership.identity),
-        policy: membership.policy.clone(),
-        head: membership.head,
-    }
 }

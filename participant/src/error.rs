@@ -4,12 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use quorate_crypto::storage::StorageError;
+use quorate_keys::KeyListError;
 use quorate_protocol::codec::CodecError;
 use quorate_transport::TransportError;
 use thiserror::Error;
 
+use crate::action::DeviceError;
 use crate::config::ConfigError;
-use crate::device::DeviceError;
 use crate::store::StoreError;
 
 /// Why a client could not be made, or cannot go on.
@@ -53,6 +54,11 @@ pub enum ClientError {
     /// The network, while joining or opening. While running the client tries again by itself.
     #[error("{0}: check address, pin and token, and that the coordinator runs; then run it again")]
     Transport(#[from] TransportError),
+    /// The coordinator's list of keys has expired.
+    #[error(
+        "the coordinator's keys: {0}: ask who runs it to publish a new list, and check this machine's clock"
+    )]
+    Keys(#[from] KeyListError),
     /// Another device connected as this party: a copy of this folder runs somewhere.
     #[error("another copy of this device has connected: run it once, and never restore one twice")]
     Replaced,

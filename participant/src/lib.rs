@@ -10,13 +10,13 @@
 //!
 //! [`Client::builder`] joins once and opens ever after; then [`Client::run`] with a training function, or a loop of
 //! one's own over [`Client::tick`] and [`Client::submit`] (`examples/embed.rs`). [`Device`] is the part without
-//! network and clock.
+//! network; of clocks it knows the one by which lists of keys expire.
 //!
 //! # What it takes
 //!
 //! | | measured with 100,000 coordinates of 8 bits, a committee of 4 |
 //! | --- | --- |
-//! | on disk between rounds | 2.3 KB, most of it the comments of `participant.toml`; the state itself 432 bytes |
+//! | on disk between rounds | 2.3 KB, most of it the comments of `participant.toml`; the state itself 435 bytes |
 //! | on disk while uploading | the contribution besides: 147 KB, removed with the receipt |
 //! | sent in a round | 152 KB of UDP payload |
 //! | received in a round | 413 KB, of which the model 400 KB |
@@ -32,10 +32,12 @@
 //! over every manifest ([POL-1]). A folder copied or rolled back is not noticed here: two copies of one device are
 //! two devices with one key, and count as corrupt. [`Client::save`] moves a device; it does not copy it.
 
+mod action;
 mod backoff;
 mod builder;
 mod bundle;
 mod client;
+mod clock;
 pub mod config;
 mod device;
 mod error;
@@ -50,9 +52,11 @@ mod store;
 mod vault;
 mod work;
 
+pub use action::{Action, DeviceError};
 pub use builder::Builder;
 pub use client::Client;
-pub use device::{Action, Device, DeviceError};
+pub use clock::{Clock, system_clock};
+pub use device::Device;
 pub use error::ClientError;
 pub use quorate_crypto::storage::{StorageError, StorageKey};
 pub use step::{Missed, Step, Training, Why};

@@ -1,14 +1,15 @@
 //! What comes from the network, and what goes out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use quorate_protocol::error::Fault;
+use quorate_protocol::error::{Fault, FaultKind};
 use quorate_protocol::wire::{self, Message as _};
 use tokio::time::Instant;
 
+use crate::action::DeviceError;
 use crate::backoff::below;
 use crate::client::{Client, POLL, lasting};
-use crate::device::DeviceError;
 use crate::error::ClientError;
 use crate::link::Event;
 use crate::step::Step;
@@ -71,7 +72,13 @@ impl Client {
     fn came(&mut self, frame: &[u8]) -> Result<(), ClientError> {
         let (time, last) = (self.time(), self.device.last_round());
         match self.device.handle(time, frame) {
-            Err(DeviceError::Fault(fault)) => self.refuse(frame, last, fault),
+            Err(DeviceError::Fault(fault)) => {
+                // There are lists of keys between the one known and this: a poll brings them.
+                if matches!(fault.kind, FaultKind::BadKeys | FaultKind::OtherKeys) {
+                    self.poll = self.poll.min(Instant::now() + CATCH_UP);
+                }
+                self.refuse(frame, last, fault);
+            }
             outcome => drop(lasting(outcome)?),
         }
         self.perform()
@@ -100,3 +107,6 @@ impl Client {
         }
     }
 }
+
+/// Until a device that lacks lists of keys polls for them.
+const CATCH_UP: Duration = Duration::from_secs(2);

@@ -8,8 +8,8 @@ use quorate_transport::{Refusal, TransportError};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::action::{Action, DeviceError};
 use crate::client::{Client, lasting};
-use crate::device::{Action, DeviceError};
 use crate::error::ClientError;
 use crate::link::Parcel;
 use crate::step::{Missed, Step, Training};
@@ -53,6 +53,8 @@ impl Client {
                 Action::Counted { round } => self.told(round, Step::Counted { round }),
                 Action::LeftOut { round } => self.told(round, Step::LeftOut { round }),
                 Action::Equivocation(evidence) => self.steps.push_back(Step::Equivocation(evidence)),
+                Action::Keys { .. } => {}
+                Action::KeyRevoked { round } => self.revoked(round),
                 Action::Member(event) => self.steps.extend(member(&event)),
             }
         }
@@ -66,6 +68,13 @@ impl Client {
         };
         if !self.is_full() {
             self.work = Some(Work::announced(Arc::clone(&accepted.manifest), self.options.max_model));
+        }
+    }
+
+    /// The key behind a round was revoked: even what was sent does not count any more.
+    fn revoked(&mut self, round: u64) {
+        if self.work.take_if(|work| work.round == round).is_some() {
+            self.steps.push_back(Step::Missed { round, why: Missed::KeyRevoked });
         }
     }
 

@@ -101,6 +101,9 @@ pub enum Missed {
     /// The model is longer than the manifest's schema and the builder's limit allow.
     #[error("the model is longer than allowed: raise `max_model` if it is meant to be")]
     ModelTooLong,
+    /// The coordinator's key behind the round was revoked.
+    #[error("the coordinator's key behind the round was revoked")]
+    KeyRevoked,
     /// The coordinator does not take the contribution.
     #[error("the coordinator did not take the contribution: {0}")]
     Upload(Refusal),

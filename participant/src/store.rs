@@ -10,8 +10,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use quorate_keys::KeyListError;
 use quorate_protocol::log::{self, Contents, LogEnd, LogError};
-use quorate_protocol::record::DeviceRecord;
+use quorate_protocol::record::{DeviceRecord, ParticipantRecord};
 use quorate_protocol::snapshot::DeviceSnapshot;
 use thiserror::Error;
 
@@ -38,6 +39,9 @@ pub enum StoreError {
     /// The state file does not read.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The coordinator's keys do not verify from the pinned founding key on, or are older than what was acted on.
+    #[error("the stored keys of the coordinator: {0}")]
+    Keys(#[from] KeyListError),
     /// Another party's folder.
     #[error("the folder belongs to another party or deployment")]
     Foreign,
@@ -86,7 +90,7 @@ impl Store {
     }
 
     /// Makes one record durable. With the first of a new round the file begins anew at `snapshot`, which holds
-    /// all that came before.
+    /// all that came before. It is written anew for a list of keys, too, which is in the snapshot alone ([KEY-5]).
     pub(crate) fn persist(
         &mut self,
         record: DeviceRecord,
@@ -101,6 +105,15 @@ impl Store {
             self.folder.replace(STATE, &[&start, &frame])?;
             (self.end, self.records) = (end, Vec::new());
             self.forget()?;
+        } else if matches!(record, DeviceRecord::Participant(ParticipantRecord::Keys(_))) {
+            let (mut bytes, mut end) = log::begin(&snapshot());
+            for known in self.records.iter().chain([&record]) {
+                let (frame, next) = end.append(known);
+                bytes.extend_from_slice(&frame);
+                end = next;
+            }
+            self.folder.replace(STATE, &[&bytes])?;
+            self.end = end;
         } else {
             let (frame, end) = self.end.append(&record);
             self.folder.append(STATE, self.end.length(), &frame)?;
@@ -149,7 +162,7 @@ mod tests {
     use quorate_crypto::hash::Digest;
     use quorate_crypto::sign::SigningKey;
     use quorate_keys::{DeploymentId, PartyId};
-    use quorate_protocol::record::{ManifestRecord, MemberRecord, ParticipantRecord, RoundKeyRecord};
+    use quorate_protocol::record::{KeysRecord, ManifestRecord, MemberRecord, RoundKeyRecord};
     use quorate_protocol::snapshot;
 
     use super::*;
@@ -216,6 +229,37 @@ mod tests {
         assert_eq!(store.kept().unwrap(), Some((b"frame"[..].into(), b"vector"[..].into())));
         store.persist(manifest(4), blank).unwrap();
         assert_eq!(store.kept().unwrap(), None);
+    }
+
+    /// [KEY-5]: a list of keys is in the snapshot; the round's records and bytes stay.
+    #[test]
+    fn key_5_a_list_of_keys_begins_the_file_anew_and_forgets_nothing() {
+        let at = tempfile::tempdir().unwrap();
+        let mut store = Store::create(at.path(), &blank()).unwrap();
+        store.persist(manifest(1), blank).unwrap();
+        store.persist(key(1), blank).unwrap();
+        store.keep(b"frame", b"vector").unwrap();
+        let other = || {
+            let mut bytes = snapshot::store(&blank());
+            // The index of the party: another snapshot than before.
+            bytes[33] = 5;
+            snapshot::load(&bytes).unwrap()
+        };
+        let keys = ParticipantRecord::from(KeysRecord { seq: 3, list: Digest::ZERO }).into();
+        store.persist(keys, other).unwrap();
+        store.persist(key(1), blank).unwrap();
+        drop(store);
+        let (mut store, snapshot) = Store::open(at.path()).unwrap();
+        assert_eq!((snapshot, store.records()), (other(), &[manifest(1), key(1), keys][..]));
+        assert!(store.kept().unwrap().is_some());
+        // Nor does the next record of the round forget the bytes.
+        let lock = MemberRecord::from(RoundKeyRecord { round: 1, mh: Digest::ZERO, key: keys_hash() }).into();
+        store.persist(lock, blank).unwrap();
+        assert!(store.kept().unwrap().is_some() && store.records().len() == 4);
+    }
+
+    fn keys_hash() -> Digest {
+        Digest::from_bytes([1; 32])
     }
 
     #[test]

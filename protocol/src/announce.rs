@@ -1,6 +1,6 @@
 //! How a party judges an announcement: participants and members by the same code ([ANN-1]).
 //!
-//! [`Trust`] is what a party believes across rounds: the coordinator's key, its own identity and
+//! [`Trust`] is what a party believes across rounds: the coordinator's keys, its own identity and
 //! policy, the last registry head, the epoch, the manifest it last acted on. Everything is checked before
 //! anything in it changes.
 
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::{PublicKey, Signature, SigningKey};
-use quorate_keys::{DeploymentId, HeadWatch, KnownHead, SignedHead};
+use quorate_keys::{DeploymentId, HeadWatch, KnownHead, KnownKeys, SignedHead};
 
 use crate::draw::Role;
 use crate::epoch::{CommitteeSource, Epoch};
@@ -21,6 +21,8 @@ use crate::record::ManifestRecord;
 use crate::statement::{ManifestStatement, Statement};
 use crate::wire::{Announce, Call, Unverified};
 
+mod keys;
+
 /// A manifest this party accepted, with everything computed from it.
 #[derive(Clone)]
 pub struct Accepted {
@@ -28,6 +30,8 @@ pub struct Accepted {
     pub manifest: Arc<Manifest>,
     /// Its hash.
     pub mh: Digest,
+    /// The coordinator's key that signed it, and so all of the round ([KEY-4]).
+    pub signer: PublicKey,
     /// Its epoch.
     pub epoch: Arc<Epoch>,
     /// Packing, matrix, sharing.
@@ -85,8 +89,11 @@ pub struct Equivocation {
 
 /// What a party believes across rounds.
 pub struct Trust {
-    deployment: DeploymentId,
-    coordinator: PublicKey,
+    keys: KnownKeys,
+    /// Number of the newest list ever acted on; what is known is not below it.
+    mark: u64,
+    /// Seconds since 1970, as far as the driver has told.
+    wall: u64,
     id: PartyId,
     identity: Arc<SigningKey>,
     policy: Policy,
@@ -99,11 +106,10 @@ pub struct Trust {
 }
 
 /// What a party brings along: from its enrolment and from its configuration.
+#[derive(Clone)]
 pub struct Membership {
-    /// Deployment.
-    pub deployment: DeploymentId,
-    /// The coordinator's key, pinned at enrolment.
-    pub coordinator: PublicKey,
+    /// Deployment and coordinator: the founding key, pinned at enrolment, and the lists that came with it.
+    pub keys: KnownKeys,
     /// This party.
     pub id: PartyId,
     /// Its identity key.
@@ -118,11 +124,12 @@ impl Trust {
     /// A party that has not acted yet.
     #[must_use]
     pub fn new(membership: Membership, plans: Arc<PlanCache>) -> Self {
-        let Membership { deployment, coordinator, id, identity, policy, head } = membership;
+        let Membership { keys, id, identity, policy, head } = membership;
         let acted = ManifestRecord { round: 0, mh: Digest::ZERO };
         Self {
-            deployment,
-            coordinator,
+            mark: keys.seq(),
+            keys,
+            wall: 0,
             id,
             identity,
             policy,
@@ -138,7 +145,7 @@ impl Trust {
     /// The deployment.
     #[must_use]
     pub const fn deployment(&self) -> &DeploymentId {
-        &self.deployment
+        self.keys.deployment()
     }
 
     /// This party.
@@ -151,12 +158,6 @@ impl Trust {
     #[must_use]
     pub fn identity(&self) -> &SigningKey {
         &self.identity
-    }
-
-    /// The coordinator's key.
-    #[must_use]
-    pub const fn coordinator(&self) -> &PublicKey {
-        &self.coordinator
     }
 
     /// Its policy.
@@ -197,7 +198,7 @@ impl Trust {
         self.equivocation.take()
     }
 
-    /// Judges an announcement for a role ([ANN-1], [POL-1], [REG-3], [EPOCH-1], [DRAW-1]).
+    /// Judges an announcement for a role ([ANN-1], [KEY-2], [KEY-3], [POL-1], [REG-3], [EPOCH-1], [DRAW-1]).
     pub fn accept(&mut self, role: Role, announce: Unverified<Announce>) -> Result<Accepted, Fault> {
         let claimed = announce.round();
         let announce = announce.into_body();
@@ -210,22 +211,26 @@ impl Trust {
 
     fn judge(&mut self, role: Role, claimed: u64, announce: &Announce) -> Result<Accepted, FaultKind> {
         let manifest = &announce.manifest;
-        if manifest.deployment != *self.deployment {
+        if manifest.deployment != **self.deployment() {
             return Err(FaultKind::WrongDeployment);
         }
-        let mh = manifest.hash();
-        ManifestStatement(mh).verify(&manifest.context(), &self.coordinator, &announce.signature)?;
+        if manifest.keys != self.keys.digest() {
+            return Err(FaultKind::OtherKeys);
+        }
+        let (mh, signer) = (manifest.hash(), self.keys.active());
+        ManifestStatement(mh).verify(&manifest.context(), signer, &announce.signature)?;
         if manifest.round != claimed {
             return Err(FaultKind::StaleRound);
         }
         self.check_round(&mh, announce)?;
+        self.check_age()?;
         let epoch = self.check_epoch(announce)?;
         self.check_heads(announce, &epoch)?;
         let plan = self.plans.plan(manifest).map_err(|_| FaultKind::BadManifest)?;
         self.policy.check_epoch(&self.id, epoch.record()).map_err(FaultKind::Policy)?;
         self.policy.check(manifest, epoch.record()).map_err(FaultKind::Policy)?;
-        let mut accepted =
-            Accepted { manifest: Arc::new(manifest.clone()), mh, epoch, plan, eligible: false };
+        let (manifest, signer) = (Arc::new(manifest.clone()), self.keys.active().clone());
+        let mut accepted = Accepted { manifest, mh, signer, epoch, plan, eligible: false };
         if !accepted.is_registered(&self.id, self.identity.public(), &announce.own_proof) {
             return Err(FaultKind::NotRegistered);
         }
@@ -234,19 +239,23 @@ impl Trust {
             Role::Committee => accepted.may_serve(&self.id),
         };
         let mut watch = HeadWatch::starting_at(self.head.into());
-        watch.observe(manifest.head, &announce.seen_proof).map_err(|_| FaultKind::InconsistentHead)?;
+        watch
+            .observe(announce.manifest.head, &announce.seen_proof)
+            .map_err(|_| FaultKind::InconsistentHead)?;
         self.head = watch.kept().map_or(self.head, KnownHead::head);
         Ok(accepted)
     }
 
-    /// Judges a call to a ceremony ([EPOCH-1], [POL-1], [REG-3]); gives E. Nothing changes.
+    /// Judges a call to a ceremony ([EPOCH-1], [KEY-3], [POL-1], [REG-3]); gives E. Nothing changes.
     pub(crate) fn judge_call(&self, call: &Call) -> Result<Head, FaultKind> {
         let record = &call.record;
-        if record.deployment != *self.deployment {
+        if record.deployment != **self.deployment() {
             return Err(FaultKind::WrongDeployment);
         }
         let signed = record.signed_digest();
-        self.coordinator.verify(&signed, &call.signature).map_err(|_| FaultKind::BadSignature)?;
+        let coordinator = self.keys.active();
+        coordinator.verify(&signed, &call.signature).map_err(|_| FaultKind::BadSignature)?;
+        self.check_age()?;
         record.check()?;
         if !record.parties.contains(&self.id) {
             return Err(FaultKind::NotNamed);
@@ -256,9 +265,13 @@ impl Trust {
         }
         self.policy.check_epoch(&self.id, record).map_err(FaultKind::Policy)?;
         let head = SignedHead { head: record.eligible, signature: call.head_signature };
-        head.verify(&self.deployment, &self.coordinator).map_err(|_| FaultKind::BadSignature)?;
-        if !record.eligible.contains(&self.deployment, self.id.index, self.identity.public(), &call.own_proof)
-        {
+        head.verify(self.deployment(), coordinator).map_err(|_| FaultKind::BadSignature)?;
+        if !record.eligible.contains(
+            self.deployment(),
+            self.id.index,
+            self.identity.public(),
+            &call.own_proof,
+        ) {
             return Err(FaultKind::NotRegistered);
         }
         let mut watch = HeadWatch::starting_at(self.head.into());
@@ -286,7 +299,7 @@ impl Trust {
         let epoch = match &self.epoch {
             Some(epoch) if *epoch.hash() == manifest.epoch => Arc::clone(epoch),
             known => {
-                let epoch = evidence.verify(&self.deployment, &self.coordinator)?;
+                let epoch = evidence.verify_under(&self.keys)?;
                 // One record an epoch number; numbers and rounds only go up ([EPOCH-1]).
                 let goes_on = known.as_ref().is_none_or(|old| epoch.record().epoch > old.record().epoch);
                 if !goes_on || *epoch.hash() != manifest.epoch {
@@ -304,7 +317,7 @@ impl Trust {
     fn check_heads(&self, announce: &Announce, epoch: &Epoch) -> Result<(), FaultKind> {
         let head = announce.manifest.head;
         let signed = SignedHead { head, signature: announce.head_signature };
-        signed.verify(&self.deployment, &self.coordinator).map_err(|_| FaultKind::BadSignature)?;
+        signed.verify(self.deployment(), self.keys.active()).map_err(|_| FaultKind::BadSignature)?;
         let e = epoch.record().eligible;
         if head.extends(&e, &announce.eligible_proof) { Ok(()) } else { Err(FaultKind::InconsistentHead) }
     }

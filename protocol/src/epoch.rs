@@ -16,7 +16,7 @@
 use quorate_crypto::hash::{Digest, FieldHasher, digest};
 use quorate_crypto::labels;
 use quorate_crypto::sign::{PublicKey, Signature, SigningKey};
-use quorate_keys::{PartyId, signed};
+use quorate_keys::{KnownKeys, PartyId, signed};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
@@ -311,6 +311,19 @@ impl EpochEvidence {
     /// Checks record, signatures, inclusion of every party under E, and that the reveals open the
     /// commitments; derives the seed ([EPOCH-1], [DRAW-3]).
     pub fn verify(&self, deployment: &Digest, coordinator: &PublicKey) -> Result<Epoch, FaultKind> {
+        self.verify_by(deployment, |message, signature| coordinator.verify(message, signature).is_ok())
+    }
+
+    /// The same, the record's signature being judged by a list of keys: an epoch outlives the key it began under ([KEY-4]).
+    pub fn verify_under(&self, keys: &KnownKeys) -> Result<Epoch, FaultKind> {
+        self.verify_by(keys.deployment(), |message, signature| keys.verify(message, signature).is_ok())
+    }
+
+    fn verify_by(
+        &self,
+        deployment: &Digest,
+        is_signed: impl FnOnce(&Digest, &Signature) -> bool,
+    ) -> Result<Epoch, FaultKind> {
         let record = &self.record;
         if record.deployment != *deployment {
             return Err(FaultKind::WrongDeployment);
@@ -321,7 +334,9 @@ impl EpochEvidence {
         if lengths.iter().any(|&length| length != count) {
             return Err(FaultKind::BadEpoch);
         }
-        coordinator.verify(&record.signed_digest(), &self.signature).map_err(|_| FaultKind::BadEpoch)?;
+        if !is_signed(&record.signed_digest(), &self.signature) {
+            return Err(FaultKind::BadEpoch);
+        }
         let list = list_hash(record, &self.commitments);
         for (at, id) in record.parties.iter().enumerate() {
             self.verify_party(at, id, &list)?;

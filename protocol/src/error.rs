@@ -178,6 +178,12 @@ fault_kinds! {
     Silent "OPEN-3" "this party stays silent in this round",
     /// Result that contradicts the contributor's own knowledge.
     BadResult "RES-1" "the result does not show this contribution's place",
+    /// A list of keys that does not follow from the one known.
+    BadKeys "KEY-1" "the list of keys does not follow from the one known",
+    /// A manifest under another list of keys.
+    OtherKeys "KEY-2" "the manifest names another list of keys than the newest known",
+    /// The list of keys known has expired.
+    StaleKeys "KEY-3" "the list of keys known has expired: nothing begins before a newer one comes",
     /// Wrong proof of possession, token used or unknown, key known.
     BadEnrolment "REG-2" "enrolment refused: token, key or proof of possession",
 }

@@ -137,6 +137,8 @@ pub struct Manifest {
     pub key_life: u32,
     /// `H(policy; …)` of the operator's policy.
     pub policy: Digest,
+    /// Hash of the list of keys in force; zero where the deployment has none ([KEY-2]).
+    pub keys: Digest,
     /// Link of the transcript before this round.
     pub previous: Digest,
 }

@@ -98,6 +98,16 @@ pub struct CalledRecord {
     pub head: Head,
 }
 
+/// Party or coordinator: before a list of keys is acted on ([KEY-5]). The list itself is too long for a record: it is in
+/// the snapshot of the same moment, which a driver makes durable together with this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysRecord {
+    /// Number of the list.
+    pub seq: u64,
+    /// Its hash.
+    pub list: Digest,
+}
+
 /// A record of a participant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ParticipantRecord {
@@ -107,6 +117,8 @@ pub enum ParticipantRecord {
     Contribution(ContributionRecord),
     /// A commitment in a ceremony is about to leave.
     Called(CalledRecord),
+    /// A list of keys is about to be acted on.
+    Keys(KeysRecord),
 }
 
 /// A record of a member.
@@ -134,7 +146,7 @@ impl DeviceRecord {
         match self {
             Self::Participant(ParticipantRecord::Manifest(record)) => record.round,
             Self::Participant(ParticipantRecord::Contribution(record)) => record.round,
-            Self::Participant(ParticipantRecord::Called(_)) => 0,
+            Self::Participant(ParticipantRecord::Called(_) | ParticipantRecord::Keys(_)) => 0,
             Self::Member(MemberRecord::RoundKey(record)) => record.round,
             Self::Member(MemberRecord::Lock(record)) => record.round,
         }
@@ -154,6 +166,8 @@ pub enum CoordinatorRecord {
     Attempt(AttemptRecord),
     /// A party has joined the registry.
     Enrolled(EnrolledRecord),
+    /// A list of keys is about to be in force.
+    Keys(KeysRecord),
 }
 
 macro_rules! into_record {
@@ -170,6 +184,7 @@ into_record! {
     ManifestRecord => ParticipantRecord::Manifest,
     ContributionRecord => ParticipantRecord::Contribution,
     CalledRecord => ParticipantRecord::Called,
+    KeysRecord => ParticipantRecord::Keys,
     RoundKeyRecord => MemberRecord::RoundKey,
     LockRecord => MemberRecord::Lock,
     RoundRecord => CoordinatorRecord::Round,
@@ -177,6 +192,7 @@ into_record! {
     ResultRecord => CoordinatorRecord::Result,
     AttemptRecord => CoordinatorRecord::Attempt,
     EnrolledRecord => CoordinatorRecord::Enrolled,
+    KeysRecord => CoordinatorRecord::Keys,
     ParticipantRecord => DeviceRecord::Participant,
     MemberRecord => DeviceRecord::Member,
 }

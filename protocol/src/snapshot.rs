@@ -3,7 +3,8 @@
 //! A snapshot and the records after it are all a machine needs to come back. None holds a secret: the
 //! identity key is stored by whoever owns it, round keys and masks are never stored.
 
-use quorate_keys::{DeploymentId, PartyId};
+use quorate_keys::key_list::MAX_CHAIN;
+use quorate_keys::{DeploymentId, KeyListError, KnownKeys, PartyId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DecodeError;
@@ -35,6 +36,64 @@ pub enum ParticipantSnapshot {
         /// Last attempt at a seed it took part in.
         called: Option<AttemptRecord>,
     },
+    /// Version 3: lists of keys.
+    V3 {
+        /// Last registry head seen.
+        head: Head,
+        /// Last manifest acted on.
+        acted: ManifestRecord,
+        /// Last contribution.
+        last: Option<ContributionRecord>,
+        /// Last attempt at a seed it took part in.
+        called: Option<AttemptRecord>,
+        /// The coordinator's keys.
+        keys: StoredKeys,
+    },
+}
+
+/// The coordinator's keys as they are stored ([KEY-5]): loaded by verifying them again from the founding key on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredKeys {
+    /// Number of the newest list ever acted on.
+    seen: u64,
+    /// The lists; empty where there are none.
+    #[serde(deserialize_with = "list::<_, _, MAX_CHAIN>")]
+    lists: Vec<u8>,
+}
+
+impl StoredKeys {
+    /// What is to be stored of keys that are known.
+    pub(crate) fn of(keys: &KnownKeys, seen: u64) -> Self {
+        let lists = if keys.seq() == 0 { Ok(Vec::new()) } else { keys.to_bytes() };
+        // What is known was written once to be measured; if not, the number alone makes a reader catch up.
+        Self { seen, lists: lists.unwrap_or_default() }
+    }
+
+    /// Number of the newest list ever acted on.
+    pub(crate) const fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// The coordinator's own: nothing but the deployment is pinned, the founding key being a retired one of its own.
+    pub(crate) fn load_own(&self, deployment: &DeploymentId) -> Result<Option<KnownKeys>, KeyListError> {
+        if self.seen == 0 && self.lists.is_empty() {
+            return Ok(None);
+        }
+        let known = KnownKeys::restore(&self.lists, self.seen)?;
+        if known.deployment() == deployment { Ok(Some(known)) } else { Err(KeyListError::Deployment) }
+    }
+
+    /// The keys, if lists were stored, verified from the pinned founding key on ([KEY-5]).
+    ///
+    /// # Errors
+    /// If they do not verify, are older than the newest that was acted on, or begin with another founding key.
+    pub fn load(&self, pinned: &KnownKeys) -> Result<Option<KnownKeys>, KeyListError> {
+        if self.seen == 0 && self.lists.is_empty() {
+            return Ok(None);
+        }
+        let known = KnownKeys::restore(&self.lists, self.seen)?;
+        if known.begins_as(pinned) { Ok(Some(known)) } else { Err(KeyListError::Deployment) }
+    }
 }
 
 /// What every version of a participant's snapshot says.
@@ -43,15 +102,27 @@ pub(crate) struct ParticipantParts {
     pub(crate) acted: ManifestRecord,
     pub(crate) last: Option<ContributionRecord>,
     pub(crate) called: Option<AttemptRecord>,
+    pub(crate) keys: Option<StoredKeys>,
 }
 
 impl ParticipantSnapshot {
-    pub(crate) const fn parts(&self) -> ParticipantParts {
+    pub(crate) fn parts(&self) -> ParticipantParts {
         let (head, acted, last, called) = match self {
             Self::V1 { head, acted, last } => (head, acted, last, None),
-            Self::V2 { head, acted, last, called } => (head, acted, last, *called),
+            Self::V2 { head, acted, last, called } | Self::V3 { head, acted, last, called, .. } => {
+                (head, acted, last, *called)
+            }
         };
-        ParticipantParts { head: *head, acted: *acted, last: *last, called }
+        ParticipantParts { head: *head, acted: *acted, last: *last, called, keys: self.keys().cloned() }
+    }
+
+    /// The coordinator's keys, where they were stored.
+    #[must_use]
+    pub const fn keys(&self) -> Option<&StoredKeys> {
+        match self {
+            Self::V1 { .. } | Self::V2 { .. } => None,
+            Self::V3 { keys, .. } => Some(keys),
+        }
     }
 }
 
@@ -127,6 +198,23 @@ pub enum CoordinatorSnapshot {
         /// Last attempt at a seed, void or not.
         attempt: Option<AttemptRecord>,
     },
+    /// Version 3: lists of keys.
+    V3 {
+        /// Deployment.
+        deployment: DeploymentId,
+        /// Public keys in registry order.
+        #[serde(deserialize_with = "list::<_, _, { usize::MAX }>")]
+        registry: Vec<[u8; 32]>,
+        /// The transcript.
+        #[serde(deserialize_with = "list::<_, _, { usize::MAX }>")]
+        transcript: Vec<Entry>,
+        /// Highest round number used, opened or not.
+        last_round: u64,
+        /// Last attempt at a seed, void or not.
+        attempt: Option<AttemptRecord>,
+        /// Its own keys.
+        keys: StoredKeys,
+    },
 }
 
 /// What every version of a coordinator's snapshot says.
@@ -136,6 +224,7 @@ pub(crate) struct CoordinatorParts<'a> {
     pub(crate) transcript: &'a [Entry],
     pub(crate) last_round: u64,
     pub(crate) attempt: Option<AttemptRecord>,
+    pub(crate) keys: Option<&'a StoredKeys>,
 }
 
 impl CoordinatorSnapshot {
@@ -144,11 +233,28 @@ impl CoordinatorSnapshot {
             Self::V1 { deployment, registry, transcript, last_round } => {
                 (deployment, registry, transcript, last_round, None)
             }
-            Self::V2 { deployment, registry, transcript, last_round, attempt } => {
+            Self::V2 { deployment, registry, transcript, last_round, attempt }
+            | Self::V3 { deployment, registry, transcript, last_round, attempt, .. } => {
                 (deployment, registry, transcript, last_round, *attempt)
             }
         };
-        CoordinatorParts { deployment: *deployment, registry, transcript, last_round: *last_round, attempt }
+        let keys = match self {
+            Self::V1 { .. } | Self::V2 { .. } => None,
+            Self::V3 { keys, .. } => Some(keys),
+        };
+        let (deployment, last_round) = (*deployment, *last_round);
+        CoordinatorParts { deployment, registry, transcript, last_round, attempt, keys }
+    }
+}
+
+impl CoordinatorSnapshot {
+    /// The lists of keys, where there are any, verified from the founding key they begin with on.
+    ///
+    /// # Errors
+    /// If they do not verify.
+    pub fn keys(&self) -> Result<Option<KnownKeys>, KeyListError> {
+        let CoordinatorParts { deployment, keys, .. } = self.parts();
+        Ok(keys.map(|keys| keys.load_own(&deployment)).transpose()?.flatten())
     }
 }
 

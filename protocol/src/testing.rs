@@ -1,10 +1,15 @@
 //! A small deployment for the tests of this crate.
 
+use std::collections::BTreeMap;
+
 use quorate_crypto::hash::{Digest, sha256};
 use quorate_crypto::ring::Suite;
 use quorate_crypto::seal::SealSuite;
 use quorate_crypto::sign::SigningKey;
-use quorate_keys::{DeploymentId, PartyId, Registry};
+use quorate_keys::root::{Hash, Key};
+use quorate_keys::{
+    DeploymentId, KeyId, KeyList, KnownKeys, ListedKey, ListedState, PartyId, Registry, SignedKeyList,
+};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
@@ -93,6 +98,54 @@ impl World {
     }
 }
 
+/// A coordinator's key of version n; the founding one is the first.
+pub(crate) fn coordinator_key(version: u32) -> SigningKey {
+    SigningKey::from_bytes(&[if version == 1 { 0xc0 } else { 0xc0 + version as u8 }; 32])
+}
+
+/// A reader that knows the founding key of [`World`].
+pub(crate) fn founding() -> KnownKeys {
+    let key = coordinator_key(1);
+    KnownKeys::founding(DeploymentId::new("test", key.public()), key.public())
+}
+
+/// When everything happens, and how long a list lives.
+pub(crate) const NOW: u64 = 1_764_190_000;
+pub(crate) const LIFE: u64 = 1000;
+
+/// The list of this number, in which a version is active, handed over by the one before; `revoked` ones are out.
+pub(crate) fn key_list(seq: u64, version: u32, revoked: &[u32]) -> SignedKeyList {
+    let id = |version: u32| -> KeyId { format!("coordinator/identity@{version}").parse().unwrap() };
+    let mut coordinator = BTreeMap::new();
+    let mut list = |version: u32, state| {
+        let key = Key(coordinator_key(version).public().clone());
+        coordinator.insert(id(version), ListedKey { key, state });
+    };
+    list(version, ListedState::Active);
+    if version > 1 && !revoked.contains(&(version - 1)) {
+        list(version - 1, ListedState::Retiring);
+    }
+    let list = KeyList {
+        v: 1,
+        deployment: Hash(**founding().deployment()),
+        seq,
+        issued: NOW - 1,
+        expires: NOW + LIFE,
+        coordinator,
+        audit: BTreeMap::new(),
+        model: BTreeMap::new(),
+        policy: Hash(Digest::ZERO),
+        revoked: revoked.iter().map(|&version| (id(version), NOW)).collect(),
+    };
+    let signed = SignedKeyList::sign(list, &coordinator_key(version)).unwrap();
+    if version > 1 { signed.hand_over(&coordinator_key(version - 1)).unwrap() } else { signed }
+}
+
+/// What a reader knows after so many lists, each with another key.
+pub(crate) fn after(known: &KnownKeys, lists: u32) -> KnownKeys {
+    known.catch_up((1..=lists).map(|version| key_list(version.into(), version, &[])), NOW).unwrap()
+}
+
 /// A masked round of four members that [`RoundPlan`](crate::params::RoundPlan) takes.
 pub(crate) fn manifest(suite: Suite) -> Manifest {
     let schema = Schema { dim: 20, bits: 8, clip: 1.0, clip_l2: None, weight_bound: 1000 };
@@ -114,6 +167,7 @@ pub(crate) fn manifest(suite: Suite) -> Manifest {
         deadlines: Deadlines { convene: 1, contribute: 2, check: 3, lock: 4, open: 5 },
         key_life: 3_600_000,
         policy: digest(b"policy"),
+        keys: Digest::ZERO,
         previous: Digest::ZERO,
     }
 }

@@ -130,6 +130,7 @@ fn manifest(input: &Value) -> Manifest {
         },
         key_life: int(&input["key_life"]),
         policy: digest_of(&input["policy"]),
+        keys: digest_of(&input["keys"]),
         previous: digest_of(&input["previous"]),
     }
 }
@@ -205,7 +206,13 @@ fn signed(input: &Value) -> Digest {
         "answer-sign" => AnswerStatement { set, index: 4, shares: &shares }.digest(&context),
         "result-sign" => result.digest(&context),
         "left-out-sign" => LeftOutStatement { set, id: &id }.digest(&context),
-        other => panic!("{other} is not signed in a round"),
+        label @ ("key-list-sign" | "key-list-handover") => {
+            let label =
+                if label == "key-list-sign" { labels::KEY_LIST_SIGN } else { labels::KEY_LIST_HANDOVER };
+            let list = digest(labels::KEY_LIST, &[b"{\"v\":1}"]);
+            quorate_keys::signed(label, &context.deployment, context.round, &[list.as_bytes()])
+        }
+        other => panic!("{other} is not signed"),
     }
 }
 

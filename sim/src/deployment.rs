@@ -5,9 +5,9 @@ use std::sync::Arc;
 use quorate_crypto::sign::SigningKey;
 use quorate_keys::{DeploymentId, EnrolmentRequest, PartyId, Registry, TokenBook};
 use quorate_protocol::announce::Membership;
-use quorate_protocol::coordinator::Coordinator;
+use quorate_protocol::coordinator::{Coordinator, RestoreError};
 use quorate_protocol::epoch::{CeremonyParty, EpochEvidence, EpochRecord, PartyProof};
-use quorate_protocol::error::{DecodeError, FaultKind};
+use quorate_protocol::error::FaultKind;
 use quorate_protocol::member::Member;
 use quorate_protocol::params::PlanCache;
 use quorate_protocol::participant::Participant;
@@ -35,7 +35,7 @@ pub enum SetupError {
     Ceremony(FaultKind),
     /// A stored coordinator does not load.
     #[error("stored coordinator: {0}")]
-    Snapshot(#[from] DecodeError),
+    Snapshot(#[from] RestoreError),
 }
 
 /// A coordinator and its parties, ready for round 1 (or for the round after a snapshot).
@@ -73,16 +73,14 @@ impl Deployment {
         hold_ceremony(&mut coordinator, config, &keys, &ids)?;
         let policy = config.policy(&ids);
         let plans = Arc::new(PlanCache::for_many());
-        let (pinned, last) =
-            (coordinator.public().clone(), coordinator.transcript().entries().last().copied());
+        let last = coordinator.transcript().entries().last().copied();
         let acted = last.map(|entry| ManifestRecord { round: entry.round, mh: entry.mh });
         let parties = keys
             .into_iter()
             .zip(&ids)
             .map(|(identity, &id)| {
                 let membership = || Membership {
-                    deployment: *coordinator.registry().deployment(),
-                    coordinator: pinned.clone(),
+                    keys: coordinator.keys().clone(),
                     id,
                     identity: Arc::clone(&identity),
                     policy: policy.clone(),

@@ -236,6 +236,7 @@ impl Hub {
             | CoordinatorEvent::Locked { .. }
             | CoordinatorEvent::Called { .. }
             | CoordinatorEvent::EpochReady { .. }
+            | CoordinatorEvent::Keys { .. }
             | CoordinatorEvent::CeremonyVoid { .. } => {}
         }
         Ok(())

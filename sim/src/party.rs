@@ -341,6 +341,8 @@ impl Party {
                 Output::Event(ParticipantEvent::Counted { .. }) => self.stats.told = Some(true),
                 Output::Event(ParticipantEvent::LeftOut { .. }) => self.stats.told = Some(false),
                 Output::Event(ParticipantEvent::Equivocation(_)) => self.stats.faults += 1,
+                // The coordinator of a simulation keeps its key.
+                Output::Event(ParticipantEvent::Keys { .. } | ParticipantEvent::KeyRevoked { .. }) => {}
                 Output::Upload { .. } | Output::WakeAt(_) => {}
             }
         }

@@ -6,7 +6,7 @@ use quorate_crypto::hash::Digest;
 use quorate_crypto::ring::Suite;
 use quorate_crypto::seal::SealSuite;
 use quorate_crypto::sign::SigningKey;
-use quorate_keys::{DeploymentId, EnrolmentRequest, PartyId, Registry, TokenBook};
+use quorate_keys::{DeploymentId, EnrolmentRequest, KnownKeys, PartyId, Registry, TokenBook};
 use quorate_protocol::announce::Membership;
 use quorate_protocol::coordinator::{Coordinator, RoundConfig};
 use quorate_protocol::epoch::{CeremonyParty, CommitteeSource, EpochEvidence, EpochRecord, PartyProof};
@@ -193,8 +193,7 @@ impl Deployment {
     #[must_use]
     pub fn membership(&self, index: u32) -> Membership {
         Membership {
-            deployment: self.id(),
-            coordinator: self.coordinator_key().public().clone(),
+            keys: KnownKeys::founding(self.id(), self.coordinator_key().public()),
             id: self.ids[index as usize],
             identity: Arc::clone(&self.keys[index as usize]),
             policy: self.options.policy.clone(),

@@ -55,6 +55,7 @@ impl Deployment {
             deadlines: config.deadlines,
             key_life: config.key_life,
             policy: config.policy,
+            keys: Digest::ZERO,
             previous: Digest::ZERO,
         }
     }

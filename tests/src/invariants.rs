@@ -33,6 +33,8 @@ pub struct Invariants {
     masks: BTreeMap<Digest, Digest>,
     opened: BTreeSet<u64>,
     attempt: Option<AttemptRecord>,
+    /// Newest list of keys by who made it durable; the coordinator is `None`.
+    lists: BTreeMap<Option<u32>, u64>,
     strict: bool,
 }
 
@@ -52,6 +54,7 @@ impl Invariants {
             masks: BTreeMap::new(),
             opened: BTreeSet::new(),
             attempt: None,
+            lists: BTreeMap::new(),
             strict: true,
         }
     }
@@ -74,6 +77,7 @@ impl Invariants {
                 assert!(self.results.insert(record.entry.round), "a round ends once");
             }
             CoordinatorRecord::Enrolled(_) => {}
+            CoordinatorRecord::Keys(record) => self.list(None, record.seq),
             CoordinatorRecord::Attempt(record) => {
                 assert!(self.attempt < Some(*record), "attempts at a seed only go up");
                 self.attempt = Some(*record);
@@ -83,9 +87,18 @@ impl Invariants {
 
     /// A participant made a record durable.
     pub fn participant_record(&mut self, index: u32, record: &ParticipantRecord) {
-        if let ParticipantRecord::Contribution(record) = record {
-            self.headers.insert((index, record.hdr));
+        match record {
+            ParticipantRecord::Contribution(record) => {
+                self.headers.insert((index, record.hdr));
+            }
+            ParticipantRecord::Keys(record) => self.list(Some(index), record.seq),
+            ParticipantRecord::Manifest(_) | ParticipantRecord::Called(_) => {}
         }
+    }
+
+    /// [KEY-1]: lists only go on, at everybody.
+    fn list(&mut self, who: Option<u32>, seq: u64) {
+        assert!(self.lists.insert(who, seq) < Some(seq), "[KEY-1] numbers of lists only go up");
     }
 
     /// A member made a record durable.

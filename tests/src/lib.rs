@@ -19,12 +19,14 @@ pub mod deployment;
 pub mod forge;
 pub mod fuzz;
 pub mod invariants;
+pub mod lists;
 pub mod oracle;
 pub mod rogue;
 pub mod run;
 pub mod scene;
 
 pub use deployment::{Deployment, Options};
+pub use lists::Lists;
 pub use oracle::Oracle;
 pub use rogue::{Poison, Rogue};
 pub use run::{Delivery, Ending, Payload, Peer, Run};

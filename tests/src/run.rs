@@ -402,7 +402,7 @@ impl<'a> Run<'a> {
                     .filter_map(|(wanted, peer)| wanted.then_some(peer))
                     .collect()
             }
-            wire::ResultNotice::TYPE => vec![participant],
+            wire::Keys::TYPE | wire::ResultNotice::TYPE => vec![participant],
             _ => vec![member],
         };
         let there = |peer: &Peer| match peer {
@@ -455,6 +455,10 @@ impl<'a> Run<'a> {
                     .expect("the spool gives back what was folded");
             }
             CoordinatorEvent::Invited { cohort, panel, .. } => self.invite(cohort, panel),
+            // A member has its lists from the participant of its party; one that is alone here is told by the test.
+            CoordinatorEvent::Keys { .. } => {
+                self.members.values_mut().for_each(|member| member.trust(self.coordinator.keys()));
+            }
             _ => {}
         }
         self.events.coordinator.push(event);
@@ -472,7 +476,7 @@ impl<'a> Run<'a> {
         for index in self.members.keys().copied().filter(|index| panel.contains(index)).collect::<Vec<_>>() {
             if !self.participants.contains_key(&index) {
                 let seen = self.deployment.registry.len() as u64;
-                let poll = wire::encode(0, &wire::Poll { seen });
+                let poll = wire::encode(0, &wire::Poll { seen, keys: self.coordinator.keys().seq() });
                 self.send(Peer::Member(index), Peer::Coordinator, Payload::Frame(poll.into()));
             }
         }

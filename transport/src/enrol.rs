@@ -1,7 +1,7 @@
 //! Enrolment and certificates: one bounded request, one answer.
 //!
 //! ```text
-//! party ── Enrol { key, token, proof }        ──▶  Welcome { name, coordinator, index, head, proof }    [REG-2]
+//! party ── Enrol { key, token, proof }        ──▶  Welcome { name, coordinator, keys, index, head, proof }    [REG-2]
 //!       ── Certificate { index, TLS key, signature } ──▶ Certificate, its life in seconds
 //! u32le(length) ‖ body (postcard, canonical)         on quorate-enrol/1 alone, and as renewal on quorate/1
 //! ```
@@ -18,7 +18,11 @@ use quinn::{Connection, RecvStream, SendStream};
 use quorate_crypto::hash::Digest;
 use quorate_crypto::labels;
 use quorate_crypto::sign::{PublicKey, Signature, SigningKey};
-use quorate_keys::{DeploymentId, EnrolmentRequest, EnrolmentToken, Head, PartyId, SignedHead, signed};
+use quorate_keys::key_list::MAX_CHAIN;
+use quorate_keys::{
+    DeploymentId, EnrolmentRequest, EnrolmentToken, Head, KnownKeys, PartyId, SignedHead, SignedKeyList,
+    signed,
+};
 use quorate_protocol::wire;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -32,14 +36,18 @@ use crate::pace::{Broken, Pace, write};
 pub(crate) const REQUEST: usize = 4 << 10;
 /// Most bytes of an answer.
 pub(crate) const ANSWER: usize = 16 << 10;
+/// Most bytes of a welcome: every list that changed the coordinator's key is in it.
+pub(crate) const WELCOME: usize = MAX_CHAIN + ANSWER;
 
 /// What a newly enrolled party is told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Welcome {
     /// Name of the deployment.
     pub name: String,
-    /// The coordinator's identity key.
+    /// The coordinator's founding key, which the pin stands for.
     pub coordinator: PublicKey,
+    /// The lists that changed its key, and the newest, in order ([KEY-1]); none where there is no list.
+    pub keys: Vec<Vec<u8>>,
     /// The party's index.
     pub index: u32,
     /// The registry's head, signed.
@@ -53,10 +61,9 @@ pub struct Welcome {
 pub struct Enrolled {
     /// Name of the deployment.
     pub name: String,
-    /// The deployment.
-    pub deployment: DeploymentId,
-    /// The coordinator's identity key.
-    pub coordinator: PublicKey,
+    /// The deployment, the coordinator's founding key and the lists of keys since. Whether the newest is still valid
+    /// is for who knows the time to ask.
+    pub keys: KnownKeys,
     /// The party.
     pub id: PartyId,
     /// The registry's head.
@@ -64,7 +71,8 @@ pub struct Enrolled {
 }
 
 impl Welcome {
-    /// Checks that it is the pinned deployment and coordinator, and that the key is in its registry ([REG-1], [REG-3]).
+    /// Checks that it is the pinned deployment and coordinator, that its keys lead from the founding one to that which signs
+    /// now, and that the party's key is in its registry ([REG-1], [REG-3], [KEY-1]).
     pub(crate) fn verify(
         self,
         (pinned, coordinator): (Digest, Digest),
@@ -74,13 +82,16 @@ impl Welcome {
         if *deployment != pinned || self.coordinator.key_hash() != coordinator {
             return Err(TransportError::Enrolment);
         }
-        let known = self.head.verify(&deployment, &self.coordinator);
+        let lists: Result<Vec<_>, _> = self.keys.iter().map(|list| SignedKeyList::parse(list)).collect();
+        let keys = KnownKeys::founding(deployment, &self.coordinator);
+        let keys = lists.and_then(|lists| keys.follow_all(lists)).map_err(|_| TransportError::Enrolment)?;
+        let known = self.head.verify(&deployment, keys.active());
         let head = known.map_err(|_| TransportError::Enrolment)?.head();
         if !head.contains(&deployment, self.index, key, &self.proof) {
             return Err(TransportError::Enrolment);
         }
         let id = PartyId::new(self.index, key);
-        Ok(Enrolled { name: self.name, deployment, coordinator: self.coordinator, id, head })
+        Ok(Enrolled { name: self.name, keys, id, head })
     }
 }
 
@@ -214,5 +225,67 @@ impl Answer {
             }
             _ => TransportError::Protocol,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use quorate_keys::root::{Hash, Key};
+    use quorate_keys::{KeyId, KeyList, ListedKey, ListedState, Registry};
+
+    use super::*;
+
+    fn key(version: u32) -> SigningKey {
+        SigningKey::from_bytes(&[version as u8; 32])
+    }
+
+    /// The list in which this version is active, the one before having handed over.
+    fn list(deployment: &Digest, version: u32) -> Vec<u8> {
+        let id: KeyId = format!("coordinator/identity@{version}").parse().unwrap();
+        let listed = ListedKey { key: Key(key(version).public().clone()), state: ListedState::Active };
+        let list = KeyList {
+            v: 1,
+            deployment: Hash(*deployment),
+            seq: version.into(),
+            issued: 1,
+            expires: 2,
+            coordinator: BTreeMap::from([(id, listed)]),
+            audit: BTreeMap::new(),
+            model: BTreeMap::new(),
+            policy: Hash(Digest::ZERO),
+            revoked: BTreeMap::new(),
+        };
+        let signed = SignedKeyList::sign(list, &key(version)).unwrap();
+        signed.hand_over(&key(version - 1)).unwrap().to_bytes().unwrap()
+    }
+
+    /// [KEY-1]: a newcomer comes from the pinned founding key to the one that signs now, or not at all.
+    #[test]
+    fn key_1_a_welcome_leads_to_the_key_in_force() {
+        let (founding, party) = (key(1), key(100));
+        let deployment = DeploymentId::new("test", founding.public());
+        let mut registry = Registry::new(deployment);
+        registry.append(party.public().clone()).unwrap();
+        let welcome = |versions: &[u32], signer: u32| Welcome {
+            name: "test".into(),
+            coordinator: founding.public().clone(),
+            keys: versions.iter().map(|&version| list(&deployment, version)).collect(),
+            index: 0,
+            head: registry.sign_head(&key(signer)),
+            proof: registry.inclusion(0, 1).unwrap(),
+        };
+        let verify = |welcome: Welcome| {
+            let verified = welcome.verify((*deployment, founding.public().key_hash()), party.public());
+            verified.map(|enrolled| enrolled.keys.seq()).map_err(|_| ())
+        };
+        assert_eq!(verify(welcome(&[], 1)), Ok(0));
+        assert_eq!(verify(welcome(&[2, 3, 4], 4)), Ok(4));
+        for (versions, signer) in [(&[2, 3, 4][..], 3), (&[2, 4], 4), (&[4], 4), (&[2, 3], 4), (&[], 4)] {
+            assert_eq!(verify(welcome(versions, signer)), Err(()), "{versions:?} {signer}");
+        }
+        let other = Welcome { coordinator: key(2).public().clone(), ..welcome(&[], 2) };
+        assert_eq!(verify(other), Err(()), "not the pinned one");
     }
 }

@@ -28,7 +28,7 @@ impl From {
     const fn limit(self, kind: u8) -> Option<usize> {
         match (self, kind) {
             (Self::Party, 2 | 4 | 8 | 12 | 14 | 16 | 18 | 19)
-            | (Self::Coordinator, 1 | 3 | 7 | 9 | 11 | 13 | 15 | 17) => wire::limit(kind),
+            | (Self::Coordinator, 1 | 3 | 5 | 7 | 9 | 11 | 13 | 15 | 17) => wire::limit(kind),
             _ => None,
         }
     }
@@ -84,7 +84,7 @@ pub(crate) async fn send(stream: &mut SendStream, frame: &[u8], limits: &Limits)
 mod tests {
     use super::*;
     use quorate_protocol::wire::{
-        Announce, Call, Commit, Commitments, Contribution, Message as _, Poll, SeedReveal,
+        Announce, Call, Commit, Commitments, Contribution, Keys, Message as _, Poll, SeedReveal,
     };
 
     #[test]
@@ -92,7 +92,9 @@ mod tests {
         assert_eq!(From::Party.limit(Contribution::TYPE), None);
         assert_eq!(From::Party.limit(Announce::TYPE), None);
         assert_eq!(From::Coordinator.limit(Poll::TYPE), None);
-        assert_eq!(From::Party.limit(Poll::TYPE), Some(16));
+        assert_eq!(From::Party.limit(Keys::TYPE), None);
+        assert!(From::Coordinator.limit(Keys::TYPE).is_some());
+        assert_eq!(From::Party.limit(Poll::TYPE), Some(32));
         for (down, up) in [(Call::TYPE, Commit::TYPE), (Commitments::TYPE, SeedReveal::TYPE)] {
             assert_eq!((From::Party.limit(down), From::Coordinator.limit(up)), (None, None));
             assert!(From::Party.limit(up).is_some() && From::Coordinator.limit(down).is_some());

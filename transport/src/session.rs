@@ -32,7 +32,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::authority::{Credentials, Pin, SERVER_NAME, new_key};
 use crate::binding::Binding;
-use crate::enrol::{self, ANSWER, Answer, CertificateRequest, Enrolled, Request};
+use crate::enrol::{self, ANSWER, Answer, CertificateRequest, Enrolled, Request, WELCOME};
 use crate::error::{Closed, TransportError, ended};
 use crate::framing::{self, From};
 use crate::limits::Limits;
@@ -162,7 +162,7 @@ impl Connector {
         let ask = async {
             let (mut send, mut recv) = connection.open_bi().await.map_err(|_| Broken::Lost)?;
             enrol::send(&mut send, request, &self.limits).await?;
-            enrol::read(&mut recv, ANSWER, &self.limits).await
+            enrol::read(&mut recv, WELCOME, &self.limits).await
         };
         ask.await.map_err(|broken| lost(connection, broken))
     }

@@ -108,6 +108,7 @@ fn manifest(config: &RoundConfig) -> Manifest {
         deadlines: config.deadlines,
         key_life: config.key_life,
         policy: config.policy,
+        keys: Digest::ZERO,
         previous: Digest::ZERO,
     }
 }

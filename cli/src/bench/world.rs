@@ -38,13 +38,12 @@ pub struct World {
     pub member_downloads: usize,
     /// Virtual time.
     pub now: Time,
-    deployment: DeploymentId,
 }
 
 impl World {
     /// Founds a deployment, opens round 1 and convenes its committee.
     pub fn convene<R: CryptoRng + ?Sized>(config: &RoundConfig, rng: &mut R) -> Result<Self, BenchError> {
-        let (mut coordinator, keys, deployment) = found(config, rng)?;
+        let (mut coordinator, keys) = found(config, rng)?;
         coordinator
             .start_round(Time(0), config, &PlanCache::default())
             .map_err(|_| BenchError::Round("announcing"))?;
@@ -58,7 +57,7 @@ impl World {
         let mut members = Vec::new();
         for index in 0..u32::from(config.committee.m) {
             let announce = announce(&mut coordinator, index, rng)?;
-            let membership = membership(&coordinator, &keys, deployment, index);
+            let membership = membership(&coordinator, &keys, index);
             let mut member = Member::new(membership, Arc::clone(&plans));
             member
                 .handle(Time(0), &announce, rng)
@@ -88,7 +87,6 @@ impl World {
             roster: roster.members,
             member,
             member_downloads: downloaded + frame.len(),
-            deployment,
             now,
         })
     }
@@ -103,7 +101,7 @@ impl World {
 
     /// A participant that has heard nothing yet, with nothing computed beforehand.
     pub fn participant(&self, index: u32) -> Participant {
-        let membership = membership(&self.coordinator, &self.keys, self.deployment, index);
+        let membership = membership(&self.coordinator, &self.keys, index);
         Participant::new(membership, Arc::new(PlanCache::default()))
     }
 
@@ -156,7 +154,7 @@ pub fn drain(coordinator: &mut Coordinator) -> (Sent, Vec<CoordinatorEvent>) {
 fn found<R: CryptoRng + ?Sized>(
     config: &RoundConfig,
     rng: &mut R,
-) -> Result<(Coordinator, Vec<Arc<SigningKey>>, DeploymentId), BenchError> {
+) -> Result<(Coordinator, Vec<Arc<SigningKey>>), BenchError> {
     let operator = SigningKey::generate(rng);
     let deployment = DeploymentId::new("bench", operator.public());
     let population = config.cohort.n_max.max(u32::from(config.committee.m));
@@ -189,19 +187,14 @@ fn found<R: CryptoRng + ?Sized>(
     let evidence =
         EpochEvidence { record, signature, parties, commitments: vec![commitment], reveals: vec![reveal] };
     coordinator.install_epoch(evidence).map_err(refused)?;
-    Ok((coordinator, keys, deployment))
+    Ok((coordinator, keys))
 }
 
-fn membership(
-    coordinator: &Coordinator,
-    keys: &[Arc<SigningKey>],
-    deployment: DeploymentId,
-    index: u32,
-) -> Membership {
+fn membership(coordinator: &Coordinator, keys: &[Arc<SigningKey>], index: u32) -> Membership {
     let identity = Arc::clone(&keys[index as usize]);
     let head: Head = coordinator.registry().head();
     let id = PartyId::new(index, identity.public());
-    Membership { deployment, coordinator: coordinator.public().clone(), id, identity, policy: policy(), head }
+    Membership { keys: coordinator.keys().clone(), id, identity, policy: policy(), head }
 }
 
 fn announce<R: CryptoRng + ?Sized>(
@@ -209,7 +202,7 @@ fn announce<R: CryptoRng + ?Sized>(
     index: u32,
     rng: &mut R,
 ) -> Result<Arc<[u8]>, BenchError> {
-    let poll = wire::encode(0, &Poll { seen: coordinator.registry().head().size });
+    let poll = wire::encode(0, &Poll { seen: coordinator.registry().head().size, keys: 0 });
     coordinator.handle(Time(0), index, &poll, rng).map_err(|_| BenchError::Round("polling"))?;
     let (sent, _) = drain(coordinator);
     sent.into_iter().next().map(|(_, frame)| frame).ok_or(BenchError::Round("polling"))

@@ -209,6 +209,7 @@ fn manifest(round: &RoundConfig) -> Manifest {
         deadlines: round.deadlines,
         key_life: round.key_life,
         policy: round.policy,
+        keys: zero,
         previous: zero,
     }
 }

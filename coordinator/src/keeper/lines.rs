@@ -91,13 +91,20 @@ impl Keeper {
     /// What a start finds outside the log: identity, the log's own shard, and the first model key.
     pub(super) fn adopt(&mut self, identity: &SigningKey, at: At) -> Result<(), KeeperError> {
         let line = identity_line();
-        match self.inventory.protecting(&line) {
-            Ok((active, key)) if key.origin.fingerprint != identity.public().key_hash() => {
+        let known = self.inventory.line(&line).map(|known| {
+            let mut keys = known.keys();
+            keys.find(|(_, key)| key.origin.fingerprint == identity.public().key_hash())
+                .map(|(version, _)| version)
+        });
+        match known {
+            // Whose signature parties know; the log may be ahead of it by one activation.
+            Some(Some(version)) => self.signer = line.version(version),
+            Some(None) => {
+                let active =
+                    self.inventory.protecting(&line).map_or_else(|_| line.version(1), |(active, _)| active);
                 return Err(KeeperError::OtherIdentity { active });
             }
-            Ok(_) => {}
-            Err(_) if self.inventory.line(&line).is_some() => {}
-            Err(_) => {
+            None => {
                 let id = line.version(1);
                 self.keep(&id, identity.to_bytes().as_slice())?;
                 let origin = ours(identity.public().key_hash(), Algorithm::Ed25519);

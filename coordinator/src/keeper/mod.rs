@@ -16,6 +16,7 @@
 //! [`Keeper::settle`] has returned `Ok`; the node acts after it ([KL-25]).
 
 mod lines;
+mod list;
 mod order;
 mod room;
 mod roots;
@@ -35,12 +36,13 @@ use quorate_keys::inventory::{Inventory, Rejected};
 use quorate_keys::policy::Policy;
 use quorate_keys::root::TrustRoot;
 use quorate_keys::when::At;
-use quorate_keys::{KeyId, KeyName};
+use quorate_keys::{DeploymentId, KeyId, KeyListError, KeyName};
 use thiserror::Error;
 
 use crate::audit::{Audit, AuditError, Particulars, event, text};
 
 pub use lines::{audit_line, identity_line, model_line};
+pub use list::NextList;
 pub use order::{Approvers, Order, OrderError, SignedOrder};
 pub use room::{PlainRoom, Room, RoomError};
 pub use roots::{Roots, RootsError};
@@ -85,6 +87,9 @@ pub enum KeeperError {
     /// An order cannot be carried out.
     #[error(transparent)]
     Order(#[from] OrderError),
+    /// No list of keys can be made.
+    #[error("the list of keys: {0}")]
+    List(#[from] KeyListError),
     /// No use of a key can be counted.
     #[error("{name}: {why}")]
     Used {
@@ -110,6 +115,8 @@ pub struct Places {
     pub room: Box<dyn Room + Send>,
     /// Trust roots.
     pub roots: Roots,
+    /// The deployment.
+    pub deployment: DeploymentId,
 }
 
 /// The keeper of a running coordinator.
@@ -125,6 +132,11 @@ pub struct Keeper {
     blocks: BTreeMap<KeyName, Block>,
     /// Keys whose secrets are gone for certain.
     wiped: BTreeSet<KeyId>,
+    deployment: DeploymentId,
+    /// Public keys, as the log has them.
+    public: BTreeMap<KeyId, Value>,
+    /// Whose signature parties know: that of the list in force.
+    signer: KeyId,
     roots: Roots,
     root: Option<TrustRoot>,
     /// Version of the newest root in the log.
@@ -154,6 +166,9 @@ impl Keeper {
             by_policy: word(&by_policy),
             blocks: BTreeMap::new(),
             wiped: BTreeSet::new(),
+            deployment: places.deployment,
+            public: told.public,
+            signer: identity_line().version(1),
             roots: places.roots,
             root: None,
             recorded_root: told.root,
@@ -199,9 +214,12 @@ impl Keeper {
         facts: Particulars,
     ) -> Result<(), KeeperError> {
         let key = event.key.clone();
+        let public =
+            facts.get(&Fact::PublicKey).filter(|_| matches!(event.change, Change::Created(_))).cloned();
         self.inventory.apply(&event).map_err(|why| KeeperError::Rejected { key, why })?;
         let mut entry = log::Event::of_key(&event, text(reason))?;
         entry.facts = facts;
+        self.public.extend(public.map(|public| (event.key, public)));
         self.audit.note(entry);
         Ok(())
     }

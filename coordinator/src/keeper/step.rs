@@ -97,7 +97,8 @@ impl Keeper {
                 };
                 line.keys().filter(move |(_, key)| done(key.state)).map(|(version, _)| name.version(version))
             })
-            .filter(|id| !self.wiped.contains(id))
+            // The key that signed the list in force hands over to the next.
+            .filter(|id| *id != self.signer && !self.wiped.contains(id))
             .collect();
         for id in over {
             match self.room.destroy(&id) {
@@ -119,8 +120,7 @@ pub(super) const fn is_ours(class: Class) -> bool {
 fn can_be_done(op: &KeyOp) -> bool {
     let class = op.key().class();
     match op {
-        // What signs manifests cannot be replaced in the parties yet.
-        KeyOp::Generate { .. } => is_ours(class) && class != Class::Coordinator,
+        KeyOp::Generate { .. } => is_ours(class),
         KeyOp::Refresh { .. } => false,
         KeyOp::Move { .. } => class != Class::Data,
         KeyOp::Activate { .. } | KeyOp::Retire { .. } | KeyOp::Destroy { .. } | KeyOp::Wipe { .. } => {

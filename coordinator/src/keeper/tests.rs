@@ -40,7 +40,7 @@ fn policy() -> Policy {
 fn open_with(folder: &Path, now: u64, key: &SigningKey) -> Result<Keeper, KeeperError> {
     let mut room = Box::new(PlainRoom::new(&folder.join("keys")));
     let audit = Audit::open(&places(folder), room.as_mut(), &deployment(), now)?;
-    let places = Places { room, roots: Roots::new(&folder.join("trust")) };
+    let places = Places { room, roots: Roots::new(&folder.join("trust")), deployment: deployment() };
     Keeper::open(audit, places, policy(), key, at(now))
 }
 

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use super::NodeError;
 use super::task::{Task, tolerable, wall};
 use crate::audit::{self, Particulars};
+use crate::service::Greeting;
 use crate::store::{NewNode, Reservation, Store, StoreError};
 
 /// Who may enrol.
@@ -146,8 +147,7 @@ impl<S: Store> Task<S> {
     }
 
     fn welcome(&self, index: u32) -> Result<Welcome, Refusal> {
-        let coordinator = self.service.coordinator().ok_or(Refusal::Failed)?;
-        let (head, proof) = self.service.welcome(index).ok_or(Refusal::Failed)?;
-        Ok(Welcome { name: self.name.clone(), coordinator: coordinator.public().clone(), index, head, proof })
+        let Greeting { founding, keys, head, proof } = self.service.welcome(index).ok_or(Refusal::Failed)?;
+        Ok(Welcome { name: self.name.clone(), coordinator: founding, keys, index, head, proof })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_protocol::coordinator::{CoordinatorEvent, Opened};
+use quorate_protocol::coordinator::{Coordinator, CoordinatorEvent, Opened};
 use quorate_protocol::error::Abort;
 use quorate_protocol::id::Time;
 use quorate_protocol::manifest::Mode;
@@ -77,7 +77,17 @@ impl<S: Store> Task<S> {
                 }
             }
             CoordinatorEvent::TwoHeaders(pair) => events::two_headers(pair[0].0.sender.index),
+            CoordinatorEvent::Keys { seq } => self.published_keys(seq),
             CoordinatorEvent::Settled { .. } | CoordinatorEvent::Withdraw { .. } => {}
+        }
+    }
+
+    /// Whoever is connected is told at once; whoever comes later, or lacks lists before this one, when it polls ([KEY-5]).
+    fn published_keys(&mut self, seq: u64) {
+        events::keys_published(seq);
+        let frame = self.service.coordinator().and_then(Coordinator::keys_frame);
+        if let Some(frame) = frame.map(Arc::from) {
+            self.parties.tell_all(&frame);
         }
     }
 

@@ -1,201 +1,98 @@
-//! The node's keys: what happens to them is recorded, what is due is done between rounds, orders are carried out.
+//! Lists of keys taken into force by a running coordinator ([KEY-1], [KEY-2]).
+//!
+//! ```text
+//! Node::publish ─ Command ─▶ waits ─ neither round nor ceremony ─▶ Service::publish_keys ─▶ everybody connected
+//!                             └ Urgency::AtOnce: what is under way is cancelled
+//! ```
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use quorate_crypto::sign::SigningKey;
+use quorate_keys::SignedKeyList;
+use quorate_protocol::coordinator::KeysError;
+use thiserror::Error;
+use tokio::sync::oneshot;
 
-use quorate_keys::audit::What;
-use quorate_keys::report::report;
-use quorate_keys::when::{At, Time};
-use quorate_keys::{Class, KeyId};
-
-use super::NodeError;
-use super::task::{Task, tolerable, wall};
-use crate::audit::Particulars;
-use crate::keeper::{Keeper, KeeperError, ModelFacts, Order, SignedOrder, identity_line};
-use crate::models::Version;
+use super::task::{Task, tolerable};
+use super::{Node, NodeError};
+use crate::hub::Command;
+use crate::service::ServiceError;
 use crate::store::Store;
 
-impl<S: Store> Task<S> {
-    fn at(&self) -> At {
-        let round = self.service.coordinator().map_or(0, |coordinator| coordinator.last_round());
-        At::new(Time(wall() / 1_000), round)
-    }
+/// Whether a list waits for the end of what is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// It does: no round is lost.
+    BetweenRounds,
+    /// The key in force is in other hands: the round or ceremony is cancelled ([KL-10]).
+    AtOnce,
+}
 
-    /// Notes for the audit log what is done with a key.
-    pub(super) fn note(&mut self, what: What, key: KeyId, reason: &str, facts: Particulars) {
-        let at = self.at();
-        if let Some(keeper) = &mut self.keeper {
-            keeper.note(at, what, key, (reason, facts));
-        }
-    }
+/// A list, and the successor's key where it names another active one.
+pub struct Publication {
+    /// The list.
+    pub list: SignedKeyList,
+    /// The successor's key, durable already.
+    pub identity: Option<SigningKey>,
+    /// Whether it waits.
+    pub urgency: Urgency,
+}
 
-    /// Records what happened to a key. What cannot have happened is an error of this program, and told.
-    pub(super) fn key_event(&mut self, happens: impl FnOnce(&mut Keeper, At) -> Result<(), KeeperError>) {
-        let at = self.at();
-        if let Some(Err(error)) = self.keeper.as_mut().map(|keeper| happens(keeper, at)) {
-            crate::events::keeper_failed(&error);
-        }
-    }
+/// Why a list was not taken into force.
+#[derive(Debug, Error)]
+pub enum PublishError {
+    /// The list, or the key.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The coordinator stops, or has stopped.
+    #[error("the coordinator does not run any more")]
+    Stopped,
+}
 
-    /// Whether all that was noted is in the audit log; what needs a record waits until then ([KL-25]).
-    pub(super) fn recorded(&mut self) -> bool {
-        let at = self.at();
-        let outcome = self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.settle(at));
-        if outcome.is_err() {
-            crate::events::audit_closed();
-            self.shared.count(|tally| tally.audit_refused += 1);
-        }
-        outcome.is_ok()
-    }
+/// A publication that waits.
+pub(crate) struct Waiting {
+    pub(crate) publication: Box<Publication>,
+    pub(crate) answer: oneshot::Sender<Result<(), PublishError>>,
+}
 
-    /// Between rounds: does what is due. Whether a round may begin.
-    pub(super) fn tend(&mut self) -> bool {
-        if self.tended.is_some_and(|last| last.elapsed() < TEND) {
-            return true;
-        }
-        let at = self.at();
-        let Some(keeper) = &mut self.keeper else { return true };
-        // First what is due: a key whose time is over is not counted any more.
-        let outcome = keeper.step(at).and_then(|stepped| keeper.count_entries(at).map(|()| stepped));
-        self.tended = Some(Instant::now());
-        match outcome {
-            Ok(stepped) => {
-                for key in &stepped.changed {
-                    crate::events::key_changed(key);
-                }
-                self.measure(at);
-                true
-            }
-            Err(error) => self.held_up(&error),
-        }
-    }
-
-    /// The figures of the metrics.
-    fn measure(&self, at: At) {
-        let Some(keeper) = &self.keeper else { return };
-        let report = report(at, keeper.inventory(), keeper.policy());
-        let mut findings = BTreeMap::new();
-        for finding in &report.findings {
-            *findings.entry(finding.kind).or_default() += 1;
-        }
-        self.shared.count(|tally| (tally.keys, tally.key_findings) = (report.gauges, findings));
-    }
-
-    /// Counts the round's use of the identity key ([KL-8]). Whether the round may begin.
-    pub(super) fn count_round(&mut self) -> bool {
-        let at = self.at();
-        let Some(keeper) = &mut self.keeper else { return true };
-        match keeper.count(at, &identity_line()) {
-            Ok(_) => true,
-            Err(error) => self.held_up(&error),
-        }
-    }
-
-    /// Nothing begins until it is mended; it is tried again.
-    fn held_up(&mut self, error: &KeeperError) -> bool {
-        let why = error.to_string();
-        if self.why.as_ref() != Some(&why) {
-            crate::events::keeper_failed(error);
-        }
-        self.why = Some(why);
-        let at = self.now().plus(u64::try_from(TEND.as_millis()).unwrap_or(u64::MAX));
-        self.wakes.insert(at);
-        self.changed();
-        false
-    }
-
-    /// Signs a new version of a model. One that cannot be signed is still the model: it is told.
-    pub(super) fn sign(&mut self, job: usize, version: &Version) {
-        let at = self.at();
-        let entries = self.service.coordinator().map_or(&[][..], |machine| machine.transcript().entries());
-        let manifest = entries.iter().rfind(|entry| entry.round == version.round).map(|entry| entry.mh);
-        let (Some(keeper), Some(entry), Some(manifest)) = (&mut self.keeper, self.jobs.get(job), manifest)
-        else {
-            return;
-        };
-        let facts = ModelFacts {
-            job: &entry.job.name,
-            file: &version.file,
-            rounds: (1.min(version.round), version.round),
-            manifest,
-        };
-        match keeper.sign_model(at, &facts).map(|bundle| entry.model.attach(version.version, &bundle)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => crate::events::model_failed(version.round, &entry.job.name, &error),
-            Err(error) => crate::events::keeper_failed(&error),
-        }
-    }
-
-    /// Parties that a crash, or an older program, left unrecorded.
-    pub(super) fn record_parties(&mut self) {
-        let Some(coordinator) = self.service.coordinator() else { return };
-        let keys: Vec<_> = coordinator.registry().keys().to_vec();
-        for (index, key) in (0..).zip(&keys) {
-            self.key_event(|keeper, at| keeper.enrolled(at, index, key));
-        }
-        for index in self.shared.evicted() {
-            self.key_event(|keeper, at| keeper.removed(at, index));
-        }
-    }
-
-    /// Orders that were submitted meanwhile.
-    pub(super) async fn orders(&mut self) -> Result<(), NodeError> {
-        if self.keeper.is_none() {
-            return Ok(());
-        }
-        let Ok(open) = self.store.orders(true).await else {
-            crate::events::store_failed("orders");
-            return Ok(());
-        };
-        for row in open {
-            let outcome = match SignedOrder::parse(row.body.as_bytes()) {
-                Ok(order) => self.carry_out(&order).await?,
-                Err(error) => error.to_string(),
-            };
-            crate::events::order_ended(&row.digest, &outcome);
-            if self.store.order_end(row.digest, wall(), &outcome).await.is_err() {
-                crate::events::store_failed("orders");
-            }
-        }
-        Ok(())
-    }
-
-    /// What became of an order, in a few words.
-    async fn carry_out(&mut self, signed: &SignedOrder) -> Result<String, NodeError> {
-        let at = self.at();
-        let Some(deployment) = self.service.coordinator().map(|machine| *machine.registry().deployment())
-        else {
-            return Ok("the coordinator has stopped".to_owned());
-        };
-        let by = match signed.approved(&deployment, &self.approvers, at.time.0) {
-            Ok(by) => by,
-            Err(error) => return Ok(format!("refused: {error}")),
-        };
-        if signed.order.stops_rounds() {
-            // What was made under the key does not count: the round is over before anything else is done.
-            self.service.cancel(self.now()).or_else(tolerable)?;
-            self.perform().await?;
-        }
-        let Some(keeper) = &mut self.keeper else { return Ok("refused: there is no audit log".to_owned()) };
-        if let Err(error) = keeper.execute(at, &signed.order, &by) {
-            return Ok(format!("refused: {error}"));
-        }
-        self.tended = None;
-        if let Order::Revoke { key, .. } = &signed.order
-            && key.class() == Class::Participant
-            && let Ok(index) = key.name.name().parse()
-        {
-            let evicted = self.store.node_evict(index, wall(), "its key was revoked").await;
-            let mut all = self.shared.evicted();
-            all.insert(index);
-            self.evict(all);
-            if evicted.is_err() {
-                crate::events::store_failed("evictions");
-            }
-        }
-        Ok("done".to_owned())
+impl Node {
+    /// Takes a list of keys into force; comes back when it is, and everything is signed by its active key.
+    ///
+    /// # Errors
+    /// [`PublishError`]; nothing has changed then.
+    pub async fn publish(&self, publication: Publication) -> Result<(), PublishError> {
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting { publication: Box::new(publication), answer };
+        self.commands.send(Command::Publish(waiting)).await.map_err(|_| PublishError::Stopped)?;
+        answered.await.unwrap_or(Err(PublishError::Stopped))
     }
 }
 
-/// How often the policy is asked what is due; after an order at once.
-const TEND: Duration = Duration::from_secs(2);
+impl<S: Store> Task<S> {
+    /// Takes in a publication; one that cannot wait ends what is under way.
+    pub(super) fn publish_soon(&mut self, waiting: Waiting) -> Result<(), NodeError> {
+        if waiting.publication.urgency == Urgency::AtOnce {
+            self.service.cancel(self.now()).or_else(tolerable)?;
+        }
+        self.publications.push_back(waiting);
+        Ok(())
+    }
+
+    /// Between rounds: takes what waits into force; whether there was something.
+    pub(super) fn publish_waiting(&mut self) -> Result<bool, NodeError> {
+        let Some(Waiting { publication, answer }) = self.publications.pop_front() else { return Ok(false) };
+        let Publication { list, identity, .. } = *publication;
+        let outcome = match self.service.publish_keys(list, identity) {
+            Ok(()) => Ok(()),
+            Err(ServiceError::Keys(error)) => Err(error.into()),
+            Err(ServiceError::Misuse(misuse)) => Err(KeysError::Misuse(misuse).into()),
+            Err(error) => {
+                tolerable(error)?;
+                Err(PublishError::Stopped)
+            }
+        };
+        self.drawn = None;
+        self.changed();
+        // Who has asked may have left.
+        let _ = answer.send(outcome);
+        Ok(true)
+    }
+}

@@ -63,6 +63,9 @@ impl<S: Store> Task<S> {
         if busy || self.current.is_some() {
             return Ok(false);
         }
+        if self.publish_waiting()? {
+            return Ok(true);
+        }
         if !self.recorded() {
             self.why = Some("the audit log takes nothing: see its folder and disk".to_owned());
             self.wakes.insert(self.now().plus(RETRY));

@@ -1,6 +1,6 @@
 //! The task that owns the machine: commands, times, outputs, one after the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem::Discriminant;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,7 +15,7 @@ use quorate_transport::{Peer, Server};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
-use super::{Fit, NodeError, Stop, contribute, enrol, play};
+use super::{Fit, NodeError, Stop, contribute, enrol, keys, play};
 use crate::audit::{self, Particulars};
 use crate::config::Retention;
 use crate::hub::{Command, Hub, Shared};
@@ -64,6 +64,8 @@ pub(super) struct Task<S> {
     pub(super) vector_bytes: u64,
     pub(super) drawn: Option<play::Forecast>,
     pub(super) enrolments: Vec<enrol::Enrolment>,
+    /// Lists of keys that wait for the end of what is under way.
+    pub(super) publications: VecDeque<keys::Waiting>,
     /// Answers to contributions that are folded and not settled yet.
     pub(super) receipts: Vec<contribute::Receipt>,
     pub(super) why: Option<String>,
@@ -185,6 +187,7 @@ impl<S: Store> Task<S> {
                 let outcome = self.contribution(&staged).await?;
                 self.receipts.push((answer, outcome));
             }
+            Command::Publish(waiting) => self.publish_soon(waiting)?,
             Command::Enrol(request, answer) => self.enrolments.push(enrol::Enrolment { request, answer }),
         }
         Ok(())

@@ -96,28 +96,38 @@ pub struct Told {
 }
 
 impl Told {
-    /// The keys that sign models, each as it stands; one that is retiring does so for as long as the policy says.
+    /// See [`model_keys`].
     #[must_use]
     pub fn model_keys(&self, policy: &Policy) -> BTreeMap<KeyId, ModelKey> {
-        let key = |(id, public): (&KeyId, &Value)| {
-            let (Value::P256(public), Some(known)) = (public, self.inventory.key(id)) else { return None };
-            let since = known.dates.retiring.unwrap_or_default().time;
-            let until = since.after(policy.rule(&id.name).retiring_time).0;
-            let standing = match known.state {
-                State::Pending => Standing::Pending,
-                State::Active => Standing::Active,
-                State::Retiring => Standing::Retiring { until },
-                State::Retired | State::Destroyed => Standing::Retired,
-                State::Suspended => Standing::Suspended,
-                State::Compromised => {
-                    let since = known.compromise.as_ref().map_or(0, |known| known.since.0);
-                    Standing::Compromised { since }
-                }
-            };
-            Some((id.clone(), ModelKey { key: public.clone(), standing }))
-        };
-        self.public.iter().filter_map(key).collect()
+        model_keys(&self.inventory, &self.public, policy)
     }
+}
+
+/// The keys that sign models, each as it stands; one that is retiring does so for as long as the policy says.
+#[must_use]
+pub fn model_keys(
+    inventory: &Inventory,
+    public: &BTreeMap<KeyId, Value>,
+    policy: &Policy,
+) -> BTreeMap<KeyId, ModelKey> {
+    let key = |(id, public): (&KeyId, &Value)| {
+        let (Value::P256(public), Some(known)) = (public, inventory.key(id)) else { return None };
+        let since = known.dates.retiring.unwrap_or_default().time;
+        let until = since.after(policy.rule(&id.name).retiring_time).0;
+        let standing = match known.state {
+            State::Pending => Standing::Pending,
+            State::Active => Standing::Active,
+            State::Retiring => Standing::Retiring { until },
+            State::Retired | State::Destroyed => Standing::Retired,
+            State::Suspended => Standing::Suspended,
+            State::Compromised => {
+                let since = known.compromise.as_ref().map_or(0, |known| known.since.0);
+                Standing::Compromised { since }
+            }
+        };
+        Some((id.clone(), ModelKey { key: public.clone(), standing }))
+    };
+    public.iter().filter_map(key).collect()
 }
 
 /// Verifies a log and makes the inventory from it alone.

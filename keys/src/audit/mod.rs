@@ -40,7 +40,7 @@ pub mod tile;
 pub mod verify;
 pub mod witness;
 
-pub use change::{TellError, Told, tell};
+pub use change::{TellError, Told, model_keys, tell};
 pub use checkpoint::{Checkpoint, CheckpointError, LogName};
 pub use entry::{Entry, EntryError, Event, Fact, Text, Value, What};
 pub use files::{Directory, Files, MemoryFiles};

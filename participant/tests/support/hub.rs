@@ -236,6 +236,7 @@ impl Handler for Hub {
         Ok(Welcome {
             name: "test".into(),
             coordinator: state.key.public().clone(),
+            keys: Vec::new(),
             index: id.index,
             head,
             proof,

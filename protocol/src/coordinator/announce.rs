@@ -106,7 +106,8 @@ impl Coordinator {
         let manifest = self.manifest(number, config);
         let plan = plans.plan(&manifest)?;
         let mh = manifest.hash();
-        let accepted = Accepted { manifest: Arc::new(manifest), mh, epoch, plan, eligible: false };
+        let (manifest, signer) = (Arc::new(manifest), self.identity.public().clone());
+        let accepted = Accepted { manifest, mh, signer, epoch, plan, eligible: false };
         let (cohort, panel) = self.draw(&accepted.epoch, (number, config.mode), config.invite);
         if cohort.len() < config.cohort.n_min as usize {
             // Only a later number has another draw: this one is used up.
@@ -168,6 +169,7 @@ impl Coordinator {
             deadlines: config.deadlines,
             key_life: config.key_life,
             policy: config.policy,
+            keys: self.keys.digest(),
             previous: self.transcript.last_link(),
         }
     }
@@ -209,10 +211,11 @@ impl Coordinator {
         (indices(cohort), indices(panel))
     }
 
-    /// Answers an invited party's poll with the announcement, proven from the head it last saw; a called party's
-    /// with what the ceremony needs of it.
+    /// Answers every poll with the lists of keys that the party lacks ([KEY-5]); then an invited party's with the
+    /// announcement, proven from the head it last saw, a called party's with what the ceremony needs of it.
     pub(super) fn on_poll(&mut self, from: u32, poll: Unverified<Poll>) -> Result<(), Fault> {
-        let seen = poll.into_body().seen;
+        let Poll { seen, keys } = poll.into_body();
+        self.tell_keys(from, keys)?;
         if self.holds_ceremony() {
             return self.on_called_poll(from, seen);
         }

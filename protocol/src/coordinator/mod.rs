@@ -22,6 +22,7 @@ mod check;
 mod close;
 mod contribute;
 mod convene;
+mod keys;
 mod lock;
 mod open;
 mod result;
@@ -32,12 +33,14 @@ use std::sync::Arc;
 
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::{PublicKey, Signature, SigningKey};
-use quorate_keys::{Registry, RegistryError, SignedHead};
+use quorate_keys::{KnownKeys, Registry, RegistryError, SignedHead};
 use rand_core::CryptoRng;
 
 pub use announce::{Drawn, RoundConfig, StartError};
 pub use ceremony::{CeremonyConfig, CeremonyError, CommitteeChoice};
 pub use close::LeftOut;
+pub use keys::KeysError;
+pub use stored::RestoreError;
 
 use crate::announce::Accepted;
 use crate::epoch::{Epoch, EpochEvidence, EpochRecord};
@@ -115,6 +118,12 @@ pub enum CoordinatorEvent {
         /// Parties whose signed reveal does not open their commitment.
         liars: Vec<u32>,
     },
+    /// A list of keys is in force. Send [`Coordinator::keys_frame`] to whoever is connected; keep
+    /// [`Coordinator::evidence`] durably if there is any: its record was signed anew.
+    Keys {
+        /// Its number.
+        seq: u64,
+    },
     /// The round was aborted.
     Aborted {
         /// The round.
@@ -161,6 +170,7 @@ type Out = Outbox<CoordinatorRecord, CoordinatorEvent>;
 /// The coordinator of one deployment.
 pub struct Coordinator {
     identity: SigningKey,
+    keys: KnownKeys,
     registry: Registry,
     epoch: Option<(Arc<Epoch>, EpochEvidence)>,
     transcript: Transcript,
@@ -217,6 +227,7 @@ impl Coordinator {
     #[must_use]
     pub fn new(identity: SigningKey, registry: Registry) -> Self {
         Self {
+            keys: KnownKeys::founding(*registry.deployment(), identity.public()),
             identity,
             registry,
             epoch: None,
@@ -230,7 +241,7 @@ impl Coordinator {
         }
     }
 
-    /// Its public key: what participants pin.
+    /// The public key that signs now; what participants pin is the founding one of [`Coordinator::keys`].
     #[must_use]
     pub fn public(&self) -> &PublicKey {
         self.identity.public()
@@ -325,7 +336,7 @@ impl Coordinator {
 
     /// Takes the evidence of a complete ceremony into force.
     pub fn install_epoch(&mut self, evidence: EpochEvidence) -> Result<(), FaultKind> {
-        let epoch = evidence.verify(self.registry.deployment(), self.identity.public())?;
+        let epoch = evidence.verify_under(&self.keys)?;
         self.epoch = Some((Arc::new(epoch), evidence));
         Ok(())
     }

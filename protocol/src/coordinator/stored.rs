@@ -3,34 +3,49 @@
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::{PublicKey, SigningKey};
 use quorate_keys::Registry;
+use thiserror::Error;
 
-use super::{Coordinator, CoordinatorEvent};
+use super::{Coordinator, CoordinatorEvent, KeysError};
 use crate::error::{Abort, DecodeError};
 use crate::record::{CoordinatorRecord, EnrolledRecord, ResultRecord, RoundRecord};
-use crate::snapshot::{CoordinatorParts, CoordinatorSnapshot};
+use crate::snapshot::{CoordinatorParts, CoordinatorSnapshot, StoredKeys};
 use crate::transcript::Transcript;
+
+/// Why a stored coordinator does not come back.
+#[derive(Debug, Error)]
+pub enum RestoreError {
+    /// What was stored contradicts itself.
+    #[error(transparent)]
+    Form(#[from] DecodeError),
+    /// Its lists of keys do not verify, or the key given is not the active one of the newest ([KEY-5]).
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+}
 
 impl Coordinator {
     /// What has to survive a restart.
     #[must_use]
     pub fn snapshot(&self) -> CoordinatorSnapshot {
-        CoordinatorSnapshot::V2 {
+        CoordinatorSnapshot::V3 {
             deployment: *self.registry.deployment(),
             registry: self.registry.keys().iter().map(|key| *key.as_bytes()).collect(),
             transcript: self.transcript.entries().to_vec(),
             last_round: self.last_round,
             attempt: self.attempt,
+            keys: StoredKeys::of(&self.keys, self.keys.seq()),
         }
     }
 
     /// Puts a stored coordinator back together. A round that was under way is not resumed: its number is
     /// used up, and the transcript says that it was aborted. Nor is a ceremony: the next one counts a restart.
+    ///
+    /// `identity` is the active key of the newest list, or the founding key where there is none.
     pub fn restore(
         identity: SigningKey,
         snapshot: &CoordinatorSnapshot,
         records: &[CoordinatorRecord],
-    ) -> Result<Self, DecodeError> {
-        let CoordinatorParts { deployment, registry: keys, transcript, last_round, attempt } =
+    ) -> Result<Self, RestoreError> {
+        let CoordinatorParts { deployment, registry: keys, transcript, last_round, attempt, keys: lists } =
             snapshot.parts();
         let mut registry = Registry::new(deployment);
         for key in keys {
@@ -41,7 +56,7 @@ impl Coordinator {
         coordinator.transcript = Transcript::from_entries(transcript.to_vec()).ok_or(DecodeError::Body)?;
         coordinator.last_round = last_round;
         coordinator.attempt = attempt;
-        let (mut under_way, mut closed) = (None, false);
+        let (mut under_way, mut closed, mut mark) = (None, false, 0);
         for record in records {
             match record {
                 CoordinatorRecord::Round(record) => {
@@ -49,6 +64,7 @@ impl Coordinator {
                     (under_way, closed) = (Some(*record), false);
                 }
                 CoordinatorRecord::Close(_) => closed = true,
+                CoordinatorRecord::Keys(record) => mark = mark.max(record.seq),
                 CoordinatorRecord::Attempt(record) => {
                     coordinator.attempt = coordinator.attempt.max(Some(*record));
                 }
@@ -62,6 +78,7 @@ impl Coordinator {
                 }
             }
         }
+        coordinator.resume_keys(lists, mark)?;
         if let Some(RoundRecord { round, mh }) = under_way {
             coordinator.note_abort(round, mh, Abort::Cancelled, closed);
         }

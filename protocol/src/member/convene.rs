@@ -68,7 +68,7 @@ impl Member {
                 _ => Err(Fault::coordinator(FaultKind::OutOfTurn)),
             };
         };
-        let roster = roster.verify(&keyed.accepted, self.trust.coordinator(), rng)?;
+        let roster = roster.verify(&keyed.accepted, &keyed.accepted.signer, rng)?;
         let round = keyed.accepted.manifest.round;
         let Some(index) = roster.index_of(self.trust.id()) else {
             self.stage = Stage::Idle;

@@ -21,7 +21,7 @@ impl Member {
         let close = close.body();
         serving.check_set(close, self.trust.policy()).map_err(Fault::coordinator)?;
         CloseStatement(close.set)
-            .verify(&serving.accepted.context(), self.trust.coordinator(), &close.signature)
+            .verify(&serving.accepted.context(), &serving.accepted.signer, &close.signature)
             .map_err(Fault::coordinator)?;
         if serving.lock.as_ref().is_some_and(|(set, _)| *set != close.set) {
             return Err(Fault::coordinator(FaultKind::SecondSet));

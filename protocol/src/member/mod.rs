@@ -11,6 +11,7 @@
 
 mod check;
 mod convene;
+mod keys;
 mod lock;
 mod open;
 

@@ -26,7 +26,7 @@ impl Participant {
                 None => Err(Fault::coordinator(FaultKind::OutOfTurn)),
             };
         };
-        let roster = roster.verify(accepted, self.trust.coordinator(), rng)?;
+        let roster = roster.verify(accepted, &accepted.signer, rng)?;
         let accepted = (**accepted).clone();
         let round = accepted.manifest.round;
         self.stage = Stage::Ready(Box::new(Ready { accepted, roster: Some(roster) }));

@@ -20,6 +20,7 @@ mod announce;
 mod ceremony;
 mod contribute;
 mod convene;
+mod keys;
 mod result;
 
 use std::sync::Arc;
@@ -37,7 +38,7 @@ use crate::outbox::{Outbox, Output};
 use crate::params::PlanCache;
 use crate::record::{AttemptRecord, ContributionRecord, ManifestRecord, ParticipantRecord};
 use crate::roster::VerifiedRoster;
-use crate::snapshot::{ParticipantParts, ParticipantSnapshot};
+use crate::snapshot::{ParticipantParts, ParticipantSnapshot, StoredKeys};
 use crate::wire::{self, Message as _, Poll};
 
 /// What an application may want to know.
@@ -65,6 +66,16 @@ pub enum ParticipantEvent {
     },
     /// The coordinator signed two manifests for one round.
     Equivocation(Box<Equivocation>),
+    /// A newer list of keys is known.
+    Keys {
+        /// Its number.
+        seq: u64,
+    },
+    /// The key that signed this round's manifest was revoked: nothing more is done in it ([KEY-4]).
+    KeyRevoked {
+        /// The round.
+        round: u64,
+    },
 }
 
 type Out = Outbox<ParticipantRecord, ParticipantEvent>;
@@ -161,8 +172,8 @@ impl Participant {
 
     /// Asks the coordinator whether there is a round or a ceremony.
     pub fn poll_round(&mut self) {
-        let seen = self.trust.head().size;
-        self.out.send(wire::encode(0, &Poll { seen }));
+        let poll = Poll { seen: self.trust.head().size, keys: self.trust.keys().seq() };
+        self.out.send(wire::encode(0, &poll));
     }
 
     /// Takes one frame from the coordinator.
@@ -170,6 +181,7 @@ impl Participant {
         let decoded = |error: DecodeError| Fault::deliverer(FaultKind::Decode(error));
         let (kind, ..) = wire::split(frame).map_err(decoded)?;
         match kind {
+            wire::Keys::TYPE => self.on_keys(&wire::decode(frame).map_err(decoded)?),
             wire::Call::TYPE => self.on_call(wire::decode(frame).map_err(decoded)?, rng),
             wire::Commitments::TYPE => self.on_commitments(wire::decode(frame).map_err(decoded)?),
             wire::Announce::TYPE => self.on_announce(wire::decode(frame).map_err(decoded)?),
@@ -203,7 +215,8 @@ impl Participant {
     #[must_use]
     pub fn snapshot(&self) -> ParticipantSnapshot {
         let (head, acted) = (*self.trust.head(), *self.trust.acted());
-        ParticipantSnapshot::V2 { head, acted, last: self.last, called: self.called }
+        let keys = StoredKeys::of(self.trust.keys(), self.trust.keys_mark());
+        ParticipantSnapshot::V3 { head, acted, last: self.last, called: self.called, keys }
     }
 
     /// Continues after a round known to be over: nothing up to it is ever acted on again.
@@ -213,7 +226,8 @@ impl Participant {
 
     /// Puts a stored participant back together: snapshot first, then every later record. It is silent in
     /// the round it was in, unless [`Participant::restore_contribution`] finds the bytes it had sent, and in the
-    /// ceremony it was in.
+    /// ceremony it was in. Lists of keys that do not verify from the founding key on are as good as none: such a party
+    /// acts on nothing before it has caught up with the newest it ever acted on ([KEY-5]).
     #[must_use]
     pub fn restore(
         membership: Membership,
@@ -222,8 +236,14 @@ impl Participant {
         records: &[ParticipantRecord],
     ) -> Self {
         let mut participant = Self::new(membership, plans);
-        let ParticipantParts { head, acted, last, called } = snapshot.parts();
+        let ParticipantParts { head, acted, last, called, keys } = snapshot.parts();
         participant.trust.restore(head, acted);
+        if let Some(stored) = keys {
+            participant.trust.mark_keys(stored.seen());
+            if let Ok(Some(known)) = stored.load(participant.trust.keys()) {
+                participant.trust.trust(known);
+            }
+        }
         (participant.last, participant.called) = (last, called);
         for record in records {
             match record {
@@ -233,6 +253,7 @@ impl Participant {
                     participant.trust.saw(record.head);
                     participant.called = participant.called.max(Some(record.attempt));
                 }
+                ParticipantRecord::Keys(record) => participant.trust.mark_keys(record.seq),
             }
         }
         let round = participant.trust.acted().round;

@@ -2,6 +2,7 @@
 //! `coordinator/result.rs`.
 
 use quorate_crypto::merkle;
+use quorate_crypto::sign::PublicKey;
 
 use super::{Participant, ParticipantEvent, Stage};
 use crate::error::{Fault, FaultKind};
@@ -19,15 +20,15 @@ impl Participant {
         if set.sid != record.sid {
             return Err(Fault::coordinator(FaultKind::WrongSession));
         }
-        notice
-            .statement
-            .verify(&context, self.trust.coordinator(), &notice.signature)
-            .map_err(Fault::coordinator)?;
+        let signers = self.trust.signers(contributed.accepted.as_ref());
+        // One key for the whole notice.
+        let of = |key: &&&PublicKey| notice.statement.verify(&context, key, &notice.signature).is_ok();
+        let signer = signers.iter().find(of).ok_or(Fault::coordinator(FaultKind::BadSignature))?;
         let event = match &notice.place {
             Place::LeftOut { signature } => {
                 // The result's signature is the same for everybody: it does not say who was left out.
                 LeftOutStatement { set, id: self.trust.id() }
-                    .verify(&context, self.trust.coordinator(), signature)
+                    .verify(&context, signer, signature)
                     .map_err(Fault::coordinator)?;
                 ParticipantEvent::LeftOut { round: record.round }
             }

@@ -77,7 +77,7 @@ where
     }
     assert_eq!(load::<T>(&[&bytes[..], &[0]].concat()), Err(DecodeError::NonCanonical));
     // A version or kind that does not exist.
-    for version in 5..=u8::MAX {
+    for version in 6..=u8::MAX {
         let newer = [&[version], &bytes[1..]].concat();
         assert_eq!(load::<T>(&newer), Err(DecodeError::Body));
     }
@@ -95,7 +95,8 @@ fn snapshots_of_version_1_load() {
     frozen(&ParticipantSnapshot::V1 { head: head(), acted, last: None }, &without);
     frozen(&ParticipantSnapshot::V1 { head: head(), acted, last: Some(last) }, &with);
     let parts = ParticipantSnapshot::V1 { head: head(), acted, last: Some(last) };
-    let ParticipantParts { head: known, acted: round, last: made, called } = parts.parts();
+    let ParticipantParts { head: known, acted: round, last: made, called, keys } = parts.parts();
+    assert_eq!(keys, None);
     assert_eq!((known, round, made, called), (head(), acted, Some(last), None));
 
     let lock = LockRecord { round: 7, set: set() };
@@ -127,6 +128,49 @@ fn snapshots_of_version_2_load() {
     frozen(&snapshot(Some(attempt)), &["01", id, "01", d!(key), "00", "09", "01", "ac02", "c8"]);
     frozen(&snapshot(None), &["01", id, "01", d!(key), "00", "09", "00"]);
     assert_eq!(snapshot(Some(attempt)).parts().attempt, Some(attempt));
+}
+
+// [KEY-5]: version 3 of two snapshots holds the coordinator's keys.
+#[test]
+fn snapshots_of_version_3_load() {
+    let acted = ManifestRecord { round: 7, mh: digest(0x33) };
+    let keys = StoredKeys { seen: 300, lists: b"{}".to_vec() };
+    let (head, last, called) = (head(), None, None);
+    let participant = ParticipantSnapshot::V3 { head, acted, last, called, keys: keys.clone() };
+    frozen(&participant, &["02", "ac02", d!(root), "07", d!(mh), "00", "00", "ac02", "02", "7b7d"]);
+    assert_eq!(participant.parts().keys, Some(keys.clone()));
+
+    let deployment = DeploymentId::new("test", SigningKey::from_bytes(&[1; 32]).public());
+    let registry = vec![[0x77; 32]];
+    let coordinator = CoordinatorSnapshot::V3 {
+        deployment,
+        registry,
+        transcript: vec![],
+        last_round: 9,
+        attempt: None,
+        keys: keys.clone(),
+    };
+    let id = "ccfce801cf04d5b9a730b8ebc05ef96917f72eb49245879f630d9a2ffb7bc214";
+    frozen(&coordinator, &["02", id, "01", d!(key), "00", "09", "00", "ac02", "02", "7b7d"]);
+    assert_eq!(coordinator.parts().keys, Some(&keys));
+}
+
+// [KEY-5]: what is stored is verified again, and is not older than the mark beside it.
+#[test]
+fn key_5_stored_keys_are_verified_again() {
+    let pinned = crate::testing::founding();
+    let known = crate::testing::after(&pinned, 3);
+    let stored = |seen| StoredKeys::of(&known, seen);
+    assert_eq!(stored(3).load(&pinned), Ok(Some(known.clone())));
+    assert_eq!(stored(4).load(&pinned), Err(KeyListError::Sequence { known: 4, shown: 3 }));
+    assert_eq!(StoredKeys::of(&pinned, 0).load(&pinned), Ok(None));
+    assert!(StoredKeys::of(&pinned, 1).load(&pinned).is_err(), "what was known is not there any more");
+    let other = SigningKey::from_bytes(&[77; 32]);
+    let elsewhere = KnownKeys::founding(*pinned.deployment(), other.public());
+    assert_eq!(stored(3).load(&elsewhere), Err(KeyListError::Deployment));
+    let mut spoilt = stored(3);
+    spoilt.lists[400] ^= 1;
+    assert!(spoilt.load(&pinned).is_err());
 }
 
 #[test]
@@ -218,4 +262,7 @@ fn records_of_version_1_load() {
     let pieces = ["02", "07", d!(mh), d!(zero), "01", "c8", "01"];
     frozen(&CoordinatorRecord::from(ResultRecord { entry: aborted }), &pieces);
     frozen(&CoordinatorRecord::from(EnrolledRecord { key: [0x33; 32] }), &["04", d!(mh)]);
+    let keys = KeysRecord { seq: 300, list: digest(0x33) };
+    frozen(&CoordinatorRecord::from(keys), &["05", "ac02", d!(mh)]);
+    frozen(&ParticipantRecord::from(keys), &["03", "ac02", d!(mh)]);
 }

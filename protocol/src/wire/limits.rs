@@ -3,6 +3,8 @@
 //! postcard reserves at most what the input can still hold, so these limits bound memory too. The
 //! figures leave room for m = 128, n = 10,000 and X-Wing keys, not more.
 
+use quorate_keys::key_list::MAX_KEY_LIST;
+
 /// Most bytes of a body of this type; `None` for types nobody defined.
 #[must_use]
 pub const fn limit(kind: u8) -> Option<usize> {
@@ -12,6 +14,8 @@ pub const fn limit(kind: u8) -> Option<usize> {
         1 => 64 * KIB,
         2 | 4 => KIB,
         3 => 8 * KIB,
+        // Keys: one list of at most 64 KiB, and its length.
+        5 => MAX_KEY_LIST + 8,
         // Announce: manifest, epoch evidence with up to 32 parties, proofs.
         7 => 128 * KIB,
         8 => 2 * KIB,
@@ -27,7 +31,8 @@ pub const fn limit(kind: u8) -> Option<usize> {
         15 => 32 * KIB,
         16 => 64 * KIB,
         17 => 4 * KIB,
-        18 | 19 => 16,
+        18 => 16,
+        19 => 32,
         _ => return None,
     })
 }

@@ -28,6 +28,7 @@ macro_rules! messages {
 }
 
 messages! {
+    Keys = 5,
     Announce = 7,
     RoundKey = 8,
     Roster = 9,
@@ -48,6 +49,16 @@ messages! {
 pub struct Poll {
     /// Size of the last registry head this party saw.
     pub seen: u64,
+    /// Number of the newest list of keys it knows; 0 if none ([KEY-5]).
+    pub keys: u64,
+}
+
+/// Coordinator → party: the next list of keys ([KEY-1]). Travels with round 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    /// One signed list, in its one spelling.
+    #[serde(with = "bytes")]
+    pub list: Vec<u8>,
 }
 
 /// Coordinator → party: a round begins.

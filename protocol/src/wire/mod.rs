@@ -17,8 +17,8 @@ pub use ceremony::{Call, Commit, Commitments, SeedReveal};
 pub use limits::limit;
 pub(crate) use list::{PROOF, list};
 pub use messages::{
-    Announce, Answer, CheckBatch, CheckEntry, CheckValue, Close, Complaint, Contribution, Leaf, Lock, Locks,
-    Place, Poll, Relay, RelayItem, ResultNotice, Roster, RosterEntry, RosterRequest, RoundKey, Sealed,
+    Announce, Answer, CheckBatch, CheckEntry, CheckValue, Close, Complaint, Contribution, Keys, Leaf, Lock,
+    Locks, Place, Poll, Relay, RelayItem, ResultNotice, Roster, RosterEntry, RosterRequest, RoundKey, Sealed,
     set_leaf,
 };
 pub(crate) use messages::{RelayHead, encode_relay};

@@ -62,8 +62,38 @@ impl Corpus {
             run.members.values().take(1).map(|machine| store(&machine.snapshot())).collect(),
             vec![store(&run.coordinator.snapshot())],
         ];
+        corpus.publish_keys(deployment);
         corpus.hold_ceremony(deployment);
         corpus
+    }
+
+    /// Has two lists of keys published, which a party polls for.
+    fn publish_keys(&mut self, deployment: &'static Deployment) {
+        let (mut coordinator, mut rng) = (deployment.coordinator(), deployment.rng(13));
+        let lists = crate::Lists::new(deployment.id(), &deployment.coordinator_key(), 1_764_190_000);
+        let mut party = deployment.participant(0);
+        for version in 1..=2 {
+            let key = (version > 1).then(|| lists.key(version));
+            let _ = coordinator.publish_keys(lists.next(version.into(), version), key, lists.issued);
+        }
+        let _ = coordinator.handle(Time(1), 0, &wire::encode(0, &wire::Poll { seen: 1, keys: 0 }), &mut rng);
+        while let Some(output) = coordinator.poll_output() {
+            match output {
+                Output::Send { frame, .. } => {
+                    self.frames.entry(frame[1]).or_default().push(frame.to_vec());
+                    let _ = party.handle(&frame, &mut rng);
+                }
+                Output::Persist(record) => self.records[2].push(store(&record)),
+                _ => {}
+            }
+        }
+        while let Some(output) = party.poll_output() {
+            if let Output::Persist(record) = output {
+                self.records[0].push(store(&record));
+            }
+        }
+        self.snapshots[0].push(store(&party.snapshot()));
+        self.snapshots[2].push(store(&coordinator.snapshot()));
     }
 
     /// Holds a ceremony of two parties.

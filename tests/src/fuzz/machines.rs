@@ -4,7 +4,7 @@
 
 use quorate_protocol::wire::Message;
 use quorate_protocol::wire::{
-    Announce, Answer, CheckBatch, Close, Contribution, Lock, Locks, Relay, ResultNotice, Roster,
+    Announce, Answer, CheckBatch, Close, Contribution, Keys, Lock, Locks, Relay, ResultNotice, Roster,
 };
 
 use super::Target;
@@ -93,7 +93,7 @@ fn contributions(deployment: &'static Deployment, corpus: &Corpus) -> Target {
 
 /// Every machine in the stages that read most.
 pub(super) fn all(deployment: &'static Deployment, corpus: &Corpus) -> Vec<Target> {
-    let of_participant = frames(corpus, &[Announce::TYPE, Roster::TYPE, ResultNotice::TYPE]);
+    let of_participant = frames(corpus, &[Keys::TYPE, Announce::TYPE, Roster::TYPE, ResultNotice::TYPE]);
     let of_member = frames(corpus, &[Announce::TYPE, Roster::TYPE, Relay::TYPE, Close::TYPE, Locks::TYPE]);
     let of_coordinator = frames(corpus, &[8, CheckBatch::TYPE, Lock::TYPE, Answer::TYPE, 18, 19]);
     let machines = [

@@ -92,6 +92,7 @@ fn messages(corpus: &Corpus) -> Vec<Target> {
         message::<wire::Commit>("commit", corpus),
         message::<wire::Commitments>("commitments", corpus),
         message::<wire::SeedReveal>("seed-reveal", corpus),
+        message::<wire::Keys>("keys", corpus),
         message::<wire::Announce>("announce", corpus),
         message::<wire::RoundKey>("round-key", corpus),
         message::<wire::Roster>("roster", corpus),

@@ -271,8 +271,10 @@ impl<'a> Net<'a> {
                 }
                 Action::Ready { round } => self.queue.push_back(Event::Contribute(index, round)),
                 Action::Counted { .. } => self.counted.push(index),
-                Action::WakeAt(_) | Action::LeftOut { .. } | Action::Member(_) => {}
-                Action::Equivocation(_) => unreachable!("the coordinator is honest"),
+                Action::WakeAt(_) | Action::LeftOut { .. } | Action::Member(_) | Action::Keys { .. } => {}
+                Action::Equivocation(_) | Action::KeyRevoked { .. } => {
+                    unreachable!("the coordinator is honest")
+                }
             }
         }
         self.queue.extend(sent.iter().map(|payload| Event::ToService(index, payload.clone())));

@@ -49,7 +49,7 @@ async fn rt_37_a_flood_of_frames_costs_the_others_nothing() {
         let garbage = frame(kind, 1, &body);
         rogue.session.send(&garbage).await.unwrap();
     }
-    let kept = Poll { seen: 6 };
+    let kept = Poll { seen: 6, keys: 0 };
     for round in [0, 1, 2, u64::MAX] {
         rogue.session.send(&quorate_protocol::wire::encode(round, &kept)).await.unwrap();
         rogue.session.send(&quorate_protocol::wire::encode(round, &RosterRequest {})).await.unwrap();

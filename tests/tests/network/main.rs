@@ -5,6 +5,7 @@ mod audited;
 mod enrol;
 mod flood;
 mod keeper;
+mod keys;
 mod liars;
 mod logs;
 mod once;

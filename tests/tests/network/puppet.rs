@@ -9,6 +9,7 @@ use quorate_keys::EnrolmentToken;
 use quorate_participant::{Action, Device, DeviceError};
 use quorate_protocol::announce::Membership;
 use quorate_protocol::id::Time;
+use quorate_protocol::wire::{self, Announce, Message as _};
 use quorate_transport::{Connector, Enrolled, Incoming, Session, TransportError};
 use tokio::time::timeout;
 
@@ -26,8 +27,45 @@ pub struct Puppet {
     pub device: Option<Device>,
     pub parcel: Option<Parcel>,
     pub counted: Vec<u64>,
+    /// The last announcement.
+    pub announced: Option<Vec<u8>>,
     pub refused: Vec<DeviceError>,
     begun: Instant,
+}
+
+/// A puppet without a connection.
+pub struct Away {
+    enrolled: Enrolled,
+    identity: Arc<SigningKey>,
+    connector: Connector,
+    folder: PathBuf,
+    device: Option<Device>,
+    announced: Option<Vec<u8>>,
+}
+
+impl Away {
+    /// Connects again, and asks what there is.
+    pub async fn back(self) -> Puppet {
+        let Self { enrolled, identity, connector, folder, device, announced } = self;
+        let certificate = connector.certify(enrolled.id, &identity).await.unwrap();
+        let session = connector.connect(&certificate).await.unwrap();
+        let (parcel, counted, refused, begun) = (None, Vec::new(), Vec::new(), Instant::now());
+        let mut puppet = Puppet {
+            enrolled,
+            identity,
+            connector,
+            session,
+            folder,
+            device,
+            parcel,
+            counted,
+            announced,
+            refused,
+            begun,
+        };
+        puppet.device.as_mut().unwrap().poll().unwrap();
+        puppet
+    }
 }
 
 /// The key of a party that keeps no rules.
@@ -52,6 +90,7 @@ impl World {
             device: None,
             parcel: None,
             counted: Vec::new(),
+            announced: None,
             refused: Vec::new(),
             begun: Instant::now(),
         };
@@ -65,8 +104,7 @@ impl World {
 impl Puppet {
     fn membership(&self, world: &World) -> Membership {
         Membership {
-            deployment: self.enrolled.deployment,
-            coordinator: self.enrolled.coordinator.clone(),
+            keys: self.enrolled.keys.clone(),
             id: self.enrolled.id,
             identity: Arc::clone(&self.identity),
             policy: world.options.policy(),
@@ -111,7 +149,13 @@ impl Puppet {
         let device = self.device.as_mut().unwrap();
         let outcome = match incoming.unwrap() {
             Incoming::Nudge => device.poll(),
-            Incoming::Frame(frame) => device.handle(Time(self.begun.elapsed().as_millis() as u64), &frame),
+            Incoming::Frame(frame) => {
+                let outcome = device.handle(Time(self.begun.elapsed().as_millis() as u64), &frame);
+                if matches!(wire::split(&frame), Ok((Announce::TYPE, ..))) {
+                    self.announced = Some(frame);
+                }
+                outcome
+            }
         };
         self.refused.extend(outcome.err());
     }
@@ -139,6 +183,22 @@ impl Puppet {
         self.see(round).await;
     }
 
+    /// Takes in what comes, until this list of keys is known.
+    pub async fn know(&mut self, list: u64) {
+        while self.device.as_ref().unwrap().known_list() < list {
+            for frame in self.perform(0.0) {
+                self.session.send(&frame).await.unwrap();
+            }
+            self.listen().await;
+        }
+    }
+
+    /// Ends the connection.
+    pub fn leave(self) -> Away {
+        let Self { enrolled, identity, connector, folder, device, announced, .. } = self;
+        Away { enrolled, identity, connector, folder, device, announced }
+    }
+
     /// Takes in what comes, until the device has refused something.
     pub async fn refuse(&mut self) {
         while self.refused.is_empty() {
@@ -163,7 +223,7 @@ impl Puppet {
             match action {
                 Action::Send { frame } => frames.push(frame),
                 Action::Upload { frame, vector } => {
-                    let (_, round, _) = quorate_protocol::wire::split(&frame).unwrap();
+                    let (_, round, _) = wire::split(&frame).unwrap();
                     self.parcel = Some((round, frame, vector));
                 }
                 Action::Train { round } => {

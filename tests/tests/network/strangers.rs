@@ -13,7 +13,7 @@ use crate::world::{Options, World, copy};
 /// Connects with a certificate and sends a poll; whether that was refused before the coordinator knew of it.
 async fn knock(world: &World, connector: &Connector, certificate: &Certificate) -> bool {
     let Ok(mut session) = connector.connect(certificate).await else { return true };
-    let _ = session.send(&encode(0, &Poll { seen: 0 })).await;
+    let _ = session.send(&encode(0, &Poll { seen: 0, keys: 0 })).await;
     let lost = session.next().await.is_err();
     lost && world.node.status().connected.is_empty()
 }

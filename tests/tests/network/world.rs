@@ -30,6 +30,7 @@ use quorate_protocol::coordinator::RoundConfig;
 use quorate_protocol::manifest::{CohortShape, CommitteeShape, Deadlines, Mode, Schema};
 use quorate_protocol::params::{PlanCache, committee_shape};
 use quorate_protocol::policy::{NamedCommittee, Policy};
+use quorate_tests::Lists;
 use quorate_transport::{Authority, Connector, Limits, Pin};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -57,8 +58,8 @@ pub struct Options {
     /// How long a participant trains.
     pub training: Duration,
     pub allow_list: bool,
-    /// What the policy of keys says otherwise than the default.
-    pub keys: &'static str,
+    /// What the policy of keys says otherwise than the default; without one nobody keeps keys.
+    pub keys: Option<&'static str>,
 }
 
 impl Default for Options {
@@ -84,7 +85,7 @@ impl Default for Options {
             pause: Duration::ZERO,
             training: Duration::ZERO,
             allow_list: false,
-            keys: "",
+            keys: Some(""),
         }
     }
 }
@@ -177,7 +178,8 @@ fn keeper(folder: &Path, (authority, keys): (&Authority, &str), identity: &Signi
     let classes: String = Class::ALL.iter().map(|class| format!("[class.{class}]\n")).collect();
     let policy = format!("policy = \"test\"\nversion = 1\nextends = \"default\"\n{keys}\n{classes}");
     let policy = KeyPolicy::parse(&policy).unwrap();
-    let places = Places { room, roots: Roots::new(&folder.join("trust")) };
+    let places =
+        Places { room, roots: Roots::new(&folder.join("trust")), deployment: *authority.deployment() };
     Keeper::open(audit, places, policy, identity, At::new(Time(now()), 0)).unwrap()
 }
 
@@ -196,14 +198,27 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
+/// Lists of the coordinator's keys; the founding one is everybody's.
+pub fn lists(name: &str) -> Lists {
+    let identity = SigningKey::from_bytes(&[7; 32]);
+    Lists::new(DeploymentId::new(name, identity.public()), &identity, 0)
+}
+
+/// The key with which a coordinator goes on.
+fn signer(name: &str, ledger: &Path) -> SigningKey {
+    let active = Service::signer(ledger).unwrap().map(|signer| signer.active);
+    let is_active = |key: &SigningKey| active.as_ref().is_none_or(|active| active == key.public());
+    (1..10).map(|version| lists(name).key(version)).find(is_active).unwrap()
+}
+
 pub async fn node_at(options: &Options, folder: &Path, address: SocketAddr) -> Node {
     let identity = SigningKey::from_bytes(&[7; 32]);
     let deployment = DeploymentId::new(options.name, identity.public());
     let ledger = folder.join("ledger");
     let authority = authority(folder, options.name);
-    let keeper = keeper(folder, (&authority, options.keys), &identity);
+    let keeper = options.keys.map(|keys| keeper(folder, (&authority, keys), &identity));
     let service = if ledger.exists() {
-        Service::open(identity, &ledger).unwrap()
+        Service::open(signer(options.name, &ledger), &ledger).unwrap()
     } else {
         Service::create(identity, Registry::new(deployment), &ledger).unwrap()
     };
@@ -243,7 +258,7 @@ pub async fn node_at(options: &Options, folder: &Path, address: SocketAddr) -> N
         results: None,
         retention: Retention { models: 10, results: 10, rounds: 1_000 },
         plan,
-        keeper: Some(keeper),
+        keeper,
         approvers: approvers(),
         authority,
         limits: options.limits.clone(),

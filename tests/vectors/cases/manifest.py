@@ -47,6 +47,7 @@ BASE = {
     "deadlines": numbers(postcard.DEADLINES, (60_000, 600_000, 660_000, 720_000, 780_000)),
     "key_life": 1_200_000,
     "policy": D("policy"),
+    "keys": D("keys"),
     "previous": D("previous"),
 }
 
@@ -57,7 +58,8 @@ DIRECT = BASE | {
     "schema": {"dim": 127, "bits": 24, "clip": 0.3, "clip_l2": 2.5, "weight_bound": 2**32 - 1},
 }
 
-PLAIN = BASE | {"mode": "plain", "committee": numbers(postcard.COMMITTEE, [0] * 8), "previous": b"\0" * 32}
+ZERO = b"\0" * 32
+PLAIN = BASE | {"mode": "plain", "committee": numbers(postcard.COMMITTEE, [0] * 8), "keys": ZERO, "previous": ZERO}
 
 LARGEST = BASE | {
     "version": 255,
@@ -202,6 +204,11 @@ def signature_cases():
     for label, covered in fields.items():
         given = {"op": "signed", "label": label, "deployment": deployment.hex(), "round": 42, "fields": [f.hex() for f in covered]}
         out.append(ok(f"what {label} covers", given, H(label, deployment, u64le(42), *covered).hex()))
+    # Outside rounds: what a list of keys is signed and handed over by.
+    for label in ("key-list-sign", "key-list-handover"):
+        covered = [H("key-list", b'{"v":1}')]
+        given = {"op": "signed", "label": label, "deployment": deployment.hex(), "round": 0, "fields": [f.hex() for f in covered]}
+        out.append(ok(f"what {label} covers", given, H(label, deployment, u64le(0), *covered).hex()))
     return out
 
 

@@ -70,6 +70,7 @@ def manifest(m):
             *(varint(m["deadlines"][name]) for name in DEADLINES),
             varint(m["key_life"]),
             m["policy"],
+            m["keys"],
             m["previous"],
         ]
     )

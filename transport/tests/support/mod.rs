@@ -108,6 +108,7 @@ impl Handler for Recorder {
         Ok(Welcome {
             name: "test".into(),
             coordinator: key(0).public().clone(),
+            keys: Vec::new(),
             index: id.index,
             head,
             proof,
@@ -235,7 +236,7 @@ pub async fn stream(connection: &Connection, bytes: &[u8]) -> (SendStream, quinn
 
 /// A poll, with its length in front.
 pub fn poll() -> Vec<u8> {
-    let frame = wire::encode(0, &Poll { seen: 3 });
+    let frame = wire::encode(0, &Poll { seen: 3, keys: 0 });
     [(frame.len() as u32).to_le_bytes().to_vec(), frame].concat()
 }
 

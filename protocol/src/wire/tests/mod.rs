@@ -216,11 +216,17 @@ fn wire_2_result_notice() {
 #[test]
 fn wire_2_requests() {
     exercise(18, &RosterRequest {}, samples::ROSTER_REQUEST);
-    exercise(19, &Poll { seen: 300 }, samples::POLL);
-    let most = frame_of(19, &["ffffffffffffffffff01"]);
-    assert_eq!(decode::<Poll>(&most).unwrap().into_body(), Poll { seen: u64::MAX });
+    exercise(19, &Poll { seen: 300, keys: 200 }, samples::POLL);
+    let most = frame_of(19, &["ffffffffffffffffff01", "ffffffffffffffffff01"]);
+    assert_eq!(decode::<Poll>(&most).unwrap().into_body(), Poll { seen: u64::MAX, keys: u64::MAX });
     // Ten bytes that stand for 2⁶⁴.
-    assert_eq!(error::<Poll>(&frame_of(19, &["ffffffffffffffffff02"])), DecodeError::Body);
+    assert_eq!(error::<Poll>(&frame_of(19, &["ffffffffffffffffff02", "00"])), DecodeError::Body);
+    assert_eq!(error::<Poll>(&frame_of(19, &["00", "ffffffffffffffffff02"])), DecodeError::Body);
+}
+
+#[test]
+fn wire_2_keys() {
+    exercise(5, &Keys { list: b"{}\n".to_vec() }, samples::KEYS);
 }
 
 /// `mh` is the hash of the annotated bytes.
@@ -283,6 +289,7 @@ fn wire_1_limits_and_types() {
         (2, KIB),
         (3, 8 * KIB),
         (4, KIB),
+        (5, 64 * KIB + 8),
         (7, 128 * KIB),
         (8, 2 * KIB),
         (9, 512 * KIB),
@@ -295,12 +302,12 @@ fn wire_1_limits_and_types() {
         (16, 64 * KIB),
         (17, 4 * KIB),
         (18, 16),
-        (19, 16),
+        (19, 32),
     ];
     for (kind, bytes) in table {
         assert_eq!(limit(kind), Some(bytes));
     }
-    for kind in (20..=u8::MAX).chain([0, 5, 6]) {
+    for kind in (20..=u8::MAX).chain([0, 6]) {
         assert_eq!(limit(kind), None);
         assert_eq!(split(&frame_of(kind, &[])), Err(DecodeError::UnknownType(kind)));
     }

@@ -66,6 +66,9 @@ macro_rules! d {
     (commit) => {
         "dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"
     };
+    (keys) => {
+        "6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b"
+    };
     (result) => {
         "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
     };
@@ -134,6 +137,7 @@ pub(super) fn manifest() -> Manifest {
         deadlines: Deadlines { convene: 1000, contribute: 60_000, check: 70_000, lock: 80_000, open: 90_000 },
         key_life: 120_000,
         policy: digest(0x90),
+        keys: digest(0x6b),
         previous: digest(0x11),
     }
 }
@@ -176,6 +180,7 @@ pub(super) const MANIFEST: &str = concat!(
     "90bf05",           // Open 90,000 ms
     "c0a907",           // key life 120,000 ms
     d!(policy),         // policy
+    d!(keys),           // list of keys
     d!(link),           // transcript link before
 );
 
@@ -553,4 +558,12 @@ pub(super) const LEFT_OUT: &[&str] = &[
 
 pub(super) const ROSTER_REQUEST: &[&str] = &[];
 
-pub(super) const POLL: &[&str] = &["ac02"]; // size 300
+pub(super) const POLL: &[&str] = &[
+    "ac02", // size 300
+    "c801", // list 200
+];
+
+pub(super) const KEYS: &[&str] = &[
+    "03",     // three bytes
+    "7b7d0a", // of a list
+];

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use quorate_crypto::sign::SigningKey;
+use quorate_keys::KnownKeys;
 use rand_chacha::ChaCha20Rng;
 
 use crate::announce::Membership;
@@ -67,8 +68,7 @@ impl Hall {
 
     pub fn membership(&self, index: u32, policy: Policy, head: Head) -> Membership {
         Membership {
-            deployment: *self.world.registry.deployment(),
-            coordinator: self.world.coordinator.public().clone(),
+            keys: KnownKeys::founding(*self.world.registry.deployment(), self.world.coordinator.public()),
             id: self.world.id(index),
             identity: Arc::new(SigningKey::from_bytes(&[index as u8 + 1; 32])),
             policy,

@@ -1,0 +1,227 @@
+//! The node's keys: what happens to them is recorded, what is due is done between rounds, orders are carried out.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use quorate_keys::audit::What;
+use quorate_keys::report::report;
+use quorate_keys::when::{At, Time};
+use quorate_keys::{Class, KeyId, SignedKeyList};
+
+use super::NodeError;
+use super::task::{Task, tolerable, wall};
+use crate::audit::Particulars;
+use crate::keeper::{Keeper, KeeperError, ModelFacts, Order, SignedOrder, identity_line};
+use crate::models::Version;
+use crate::store::Store;
+
+impl<S: Store> Task<S> {
+    fn at(&self) -> At {
+        let round = self.service.coordinator().map_or(0, |coordinator| coordinator.last_round());
+        At::new(Time(wall() / 1_000), round)
+    }
+
+    /// Notes for the audit log what is done with a key.
+    pub(super) fn note(&mut self, what: What, key: KeyId, reason: &str, facts: Particulars) {
+        let at = self.at();
+        if let Some(keeper) = &mut self.keeper {
+            keeper.note(at, what, key, (reason, facts));
+        }
+    }
+
+    /// Records what happened to a key. What cannot have happened is an error of this program, and told.
+    pub(super) fn key_event(&mut self, happens: impl FnOnce(&mut Keeper, At) -> Result<(), KeeperError>) {
+        let at = self.at();
+        if let Some(Err(error)) = self.keeper.as_mut().map(|keeper| happens(keeper, at)) {
+            crate::events::keeper_failed(&error);
+        }
+    }
+
+    /// Whether all that was noted is in the audit log; what needs a record waits until then ([KL-25]).
+    pub(super) fn recorded(&mut self) -> bool {
+        let at = self.at();
+        let outcome = self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.settle(at));
+        if outcome.is_err() {
+            crate::events::audit_closed();
+            self.shared.count(|tally| tally.audit_refused += 1);
+        }
+        outcome.is_ok()
+    }
+
+    /// Between rounds: does what is due. Whether a round may begin.
+    pub(super) fn tend(&mut self) -> bool {
+        if self.tended.is_some_and(|last| last.elapsed() < TEND) {
+            return true;
+        }
+        let at = self.at();
+        let Some(keeper) = &mut self.keeper else { return true };
+        // First what is due: a key whose time is over is not counted any more.
+        let outcome = keeper.step(at).and_then(|stepped| keeper.count_entries(at).map(|()| stepped));
+        self.tended = Some(Instant::now());
+        match outcome {
+            Ok(stepped) => {
+                for key in &stepped.changed {
+                    crate::events::key_changed(key);
+                }
+                self.measure(at);
+                self.publish_list(at)
+            }
+            Err(error) => self.held_up(&error),
+        }
+    }
+
+    /// Takes the list of keys into force that the inventory asks for. Whether a round may begin.
+    fn publish_list(&mut self, at: At) -> bool {
+        let Some(keeper) = &self.keeper else { return true };
+        let now = self.service.keys().map(SignedKeyList::unverified).cloned();
+        let next = match keeper.next_list(at, now.as_ref()) {
+            Ok(Some(next)) => next,
+            Ok(None) => return true,
+            Err(error) => return self.held_up(&error),
+        };
+        match self.service.publish_keys(next.list, next.successor) {
+            Ok(()) => {
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.signs_now(next.active);
+                }
+                self.drawn = None;
+                self.changed();
+                true
+            }
+            Err(error) => {
+                self.why = Some(error.to_string());
+                crate::events::waiting(&error.to_string());
+                false
+            }
+        }
+    }
+
+    /// The figures of the metrics.
+    fn measure(&self, at: At) {
+        let Some(keeper) = &self.keeper else { return };
+        let report = report(at, keeper.inventory(), keeper.policy());
+        let mut findings = BTreeMap::new();
+        for finding in &report.findings {
+            *findings.entry(finding.kind).or_default() += 1;
+        }
+        self.shared.count(|tally| (tally.keys, tally.key_findings) = (report.gauges, findings));
+    }
+
+    /// Counts the round's use of the identity key ([KL-8]). Whether the round may begin.
+    pub(super) fn count_round(&mut self) -> bool {
+        let at = self.at();
+        let Some(keeper) = &mut self.keeper else { return true };
+        match keeper.count(at, &identity_line()) {
+            Ok(_) => true,
+            Err(error) => self.held_up(&error),
+        }
+    }
+
+    /// Nothing begins until it is mended; it is tried again.
+    fn held_up(&mut self, error: &KeeperError) -> bool {
+        let why = error.to_string();
+        if self.why.as_ref() != Some(&why) {
+            crate::events::keeper_failed(error);
+        }
+        self.why = Some(why);
+        let at = self.now().plus(u64::try_from(TEND.as_millis()).unwrap_or(u64::MAX));
+        self.wakes.insert(at);
+        self.changed();
+        false
+    }
+
+    /// Signs a new version of a model. One that cannot be signed is still the model: it is told.
+    pub(super) fn sign(&mut self, job: usize, version: &Version) {
+        let at = self.at();
+        let entries = self.service.coordinator().map_or(&[][..], |machine| machine.transcript().entries());
+        let manifest = entries.iter().rfind(|entry| entry.round == version.round).map(|entry| entry.mh);
+        let (Some(keeper), Some(entry), Some(manifest)) = (&mut self.keeper, self.jobs.get(job), manifest)
+        else {
+            return;
+        };
+        let facts = ModelFacts {
+            job: &entry.job.name,
+            file: &version.file,
+            rounds: (1.min(version.round), version.round),
+            manifest,
+        };
+        match keeper.sign_model(at, &facts).map(|bundle| entry.model.attach(version.version, &bundle)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => crate::events::model_failed(version.round, &entry.job.name, &error),
+            Err(error) => crate::events::keeper_failed(&error),
+        }
+    }
+
+    /// Parties that a crash, or an older program, left unrecorded.
+    pub(super) fn record_parties(&mut self) {
+        let Some(coordinator) = self.service.coordinator() else { return };
+        let keys: Vec<_> = coordinator.registry().keys().to_vec();
+        for (index, key) in (0..).zip(&keys) {
+            self.key_event(|keeper, at| keeper.enrolled(at, index, key));
+        }
+        for index in self.shared.evicted() {
+            self.key_event(|keeper, at| keeper.removed(at, index));
+        }
+    }
+
+    /// Orders that were submitted meanwhile.
+    pub(super) async fn orders(&mut self) -> Result<(), NodeError> {
+        if self.keeper.is_none() {
+            return Ok(());
+        }
+        let Ok(open) = self.store.orders(true).await else {
+            crate::events::store_failed("orders");
+            return Ok(());
+        };
+        for row in open {
+            let outcome = match SignedOrder::parse(row.body.as_bytes()) {
+                Ok(order) => self.carry_out(&order).await?,
+                Err(error) => error.to_string(),
+            };
+            crate::events::order_ended(&row.digest, &outcome);
+            if self.store.order_end(row.digest, wall(), &outcome).await.is_err() {
+                crate::events::store_failed("orders");
+            }
+        }
+        Ok(())
+    }
+
+    /// What became of an order, in a few words.
+    async fn carry_out(&mut self, signed: &SignedOrder) -> Result<String, NodeError> {
+        let at = self.at();
+        let Some(deployment) = self.service.coordinator().map(|machine| *machine.registry().deployment())
+        else {
+            return Ok("the coordinator has stopped".to_owned());
+        };
+        let by = match signed.approved(&deployment, &self.approvers, at.time.0) {
+            Ok(by) => by,
+            Err(error) => return Ok(format!("refused: {error}")),
+        };
+        if signed.order.stops_rounds() {
+            // What was made under the key does not count: the round is over before anything else is done.
+            self.service.cancel(self.now()).or_else(tolerable)?;
+            self.perform().await?;
+        }
+        let Some(keeper) = &mut self.keeper else { return Ok("refused: there is no audit log".to_owned()) };
+        if let Err(error) = keeper.execute(at, &signed.order, &by) {
+            return Ok(format!("refused: {error}"));
+        }
+        self.tended = None;
+        if let Order::Revoke { key, .. } = &signed.order
+            && key.class() == Class::Participant
+            && let Ok(index) = key.name.name().parse()
+        {
+            let evicted = self.store.node_evict(index, wall(), "its key was revoked").await;
+            let mut all = self.shared.evicted();
+            all.insert(index);
+            self.evict(all);
+            if evicted.is_err() {
+                crate::events::store_failed("evictions");
+            }
+        }
+        Ok("done".to_owned())
+    }
+}
+
+/// How often the policy is asked what is due; after an order at once.
+const TEND: Duration = Duration::from_secs(2);

@@ -1,0 +1,28 @@
+//! Lists of keys, at a member: verified and stored by the participant of the same party ([KEY-1], [KEY-4]).
+
+use quorate_keys::KnownKeys;
+
+use super::{Member, MemberEvent, Stage};
+
+impl Member {
+    /// Takes over the keys that the same party's participant verified. A round whose key was revoked is left at once,
+    /// its round key wiped ([KEY-4]).
+    pub fn trust(&mut self, keys: &KnownKeys) {
+        self.trust.trust(keys.clone());
+        let accepted = match &self.stage {
+            Stage::Idle => return,
+            Stage::Keyed(keyed) => &keyed.accepted,
+            Stage::Serving(serving) => &serving.accepted,
+        };
+        if self.trust.is_over(accepted) {
+            let round = accepted.manifest.round;
+            self.stage = Stage::Idle;
+            self.out.event(MemberEvent::Wiped { round });
+        }
+    }
+
+    /// Says what time it is, in seconds since 1970, before every frame ([KEY-3]).
+    pub const fn tell(&mut self, wall: u64) {
+        self.trust.tell(wall);
+    }
+}
