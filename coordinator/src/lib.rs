@@ -39,5 +39,5 @@ pub mod store;
 mod turns;
 
 pub use ledger::LedgerError;
-pub use service::{Action, Service, ServiceError};
+pub use service::{Action, Opening, Service, ServiceError};
 pub use spool::Spool;

@@ -17,6 +17,7 @@
 mod contribute;
 mod enrol;
 mod events;
+mod learn;
 mod play;
 mod task;
 
@@ -166,6 +167,7 @@ impl Node {
             receipts: Vec::new(),
             why: None,
             logged: None,
+            behind: false,
             dirty: true,
             published: Instant::now(),
             stopping,

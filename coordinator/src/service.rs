@@ -21,12 +21,15 @@ use quorate_protocol::error::{ApiMisuse, Fault, FaultKind};
 use quorate_protocol::id::Time;
 use quorate_protocol::outbox::Output;
 use quorate_protocol::params::PlanCache;
-use quorate_protocol::record::CoordinatorRecord;
 use rand_core::UnwrapErr;
 use thiserror::Error;
 
 use crate::ledger::{Ledger, LedgerError, Stored};
 use crate::spool::{Spool, Staged, Stager};
+
+mod durable;
+
+pub use durable::Opening;
 
 /// Something for the caller to do or know.
 #[derive(Debug)]
@@ -361,17 +364,6 @@ impl Running {
             }
         }
         failed.map_or(Ok(()), |error| Err(ServiceError::Spool(error)))
-    }
-
-    /// The ledger begins anew with every round: all earlier rounds are in the snapshot.
-    fn persist(&mut self, record: &CoordinatorRecord) -> Result<(), LedgerError> {
-        match record {
-            CoordinatorRecord::Round(_) => self.ledger.begin(&self.coordinator.snapshot(), Some(record)),
-            CoordinatorRecord::Close(_)
-            | CoordinatorRecord::Result(_)
-            | CoordinatorRecord::Enrolled(_)
-            | CoordinatorRecord::Attempt(_) => self.ledger.append(record),
-        }
     }
 
     /// What concerns the spool.

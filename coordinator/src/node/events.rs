@@ -1,25 +1,25 @@
-//! What the machine tells, and what becomes of it: rows, models, logs.
+//! What the machine tells, and what becomes of it: rows, logs; models are in `learn.rs`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_keys::audit::{Fact, Value, What};
-use quorate_protocol::coordinator::{CoordinatorEvent, Opened};
+use quorate_protocol::coordinator::CoordinatorEvent;
 use quorate_protocol::error::Abort;
 use quorate_protocol::id::Time;
 use quorate_protocol::manifest::Mode;
 use quorate_protocol::transcript;
 
 use super::NodeError;
+use super::learn::model_row;
 use super::play::{Current, mode};
 use super::task::{Task, wall};
 use crate::audit::{self, Particulars};
 use crate::events;
 use crate::hub::OpenRound;
-use crate::models::{Export, Version};
 use crate::status::Stage;
-use crate::store::{ModelRow, Outcome, RoundBegun, RoundEnded, Store};
+use crate::store::{Outcome, RoundBegun, RoundEnded, Store};
 
 impl<S: Store> Task<S> {
     pub(super) async fn event(&mut self, event: CoordinatorEvent) {
@@ -125,80 +125,6 @@ impl<S: Store> Task<S> {
         }
     }
 
-    /// Model first, then rows: what is missing after a crash is found out by [`Task::recover`].
-    async fn opened(&mut self, opened: &Opened) {
-        let Some(current) = self.current.take() else { return };
-        let took = self.end(&current);
-        self.shared.count(|tally| {
-            tally.opened += 1;
-            (tally.last_round_ms, tally.last_opened) = (took, wall());
-        });
-        let entry = &mut self.jobs[current.job];
-        entry.opened += 1;
-        let learnt = entry.model.advance(opened.round, &entry.job.optimiser, &opened.mean);
-        let version = match learnt {
-            Ok(version) => Some(version.clone()),
-            Err(error) => {
-                events::model_failed(opened.round, &entry.job.name, &error);
-                None
-            }
-        };
-        let (name, included) = (entry.job.name.clone(), opened.included.len() as u32);
-        let done = entry.job.is_done(entry.opened).then_some(entry.opened);
-        let number = version.as_ref().map(|version| version.version);
-        events::round_opened(opened.round, &name, included, number.unwrap_or(0), Duration::from_millis(took));
-        self.ended(opened.round, u64::from(included), "opened");
-        if let Some(rounds) = done {
-            events::job_done(&name, rounds);
-        }
-        self.serve();
-        self.row(RoundEnded {
-            number: opened.round,
-            ended: wall(),
-            outcome: Outcome::Opened,
-            reason: None,
-            accepted: current.accepted,
-            included,
-            root: Some(opened.set.root),
-            version: number,
-        })
-        .await;
-        if let Some(version) = version {
-            self.learnt(&Export { job: &name, opened, version: &version }).await;
-        }
-        self.trim(current.job, &name).await;
-        let entry = &self.jobs[current.job];
-        if entry.job.is_done(entry.opened) {
-            events::job_done(&name, entry.opened);
-        }
-    }
-
-    /// Row and result of a new model version.
-    async fn learnt(&self, export: &Export<'_>) {
-        let (version, job) = (export.version, export.job);
-        if self.store.model_added(&model_row(job, version)).await.is_err() {
-            events::store_failed("models");
-        }
-        if let Some(Err(error)) = self.results.as_ref().map(|results| results.export(export)) {
-            events::model_failed(version.round, job, &error);
-        }
-    }
-
-    /// Removes what is older than what is kept.
-    async fn trim(&self, at: usize, job: &str) {
-        let removed = self.jobs[at].model.retain(self.retention.models);
-        for version in removed.unwrap_or_default() {
-            if self.store.model_removed(job, version, wall()).await.is_err() {
-                events::store_failed("models");
-            }
-        }
-        // Files that cannot be removed now are removed the next time.
-        let _ = self.results.as_ref().map(|results| results.retain(job, self.retention.results));
-        if self.store.rounds_trim(self.retention.rounds).await.is_err() {
-            events::store_failed("rounds");
-        }
-    }
-
     async fn aborted(&mut self, round: u64, reason: Abort) {
         self.shared.count(|tally| *tally.aborted.entry(events::abort_name(reason.code())).or_default() += 1);
         let mut accepted = 0;
@@ -219,7 +145,7 @@ impl<S: Store> Task<S> {
     }
 
     /// What protected a round protects nothing any more.
-    fn ended(&mut self, round: u64, included: u64, how: &str) {
+    pub(super) fn ended(&mut self, round: u64, included: u64, how: &str) {
         let facts =
             Particulars::from([(Fact::Round, Value::Number(round)), (Fact::Count, Value::Number(included))]);
         self.note(What::KeyDestroyed, audit::round_keys(round), how, facts);
@@ -228,7 +154,7 @@ impl<S: Store> Task<S> {
     }
 
     /// Milliseconds it took.
-    fn end(&mut self, current: &Current) -> u64 {
+    pub(super) fn end(&mut self, current: &Current) -> u64 {
         let now = self.now();
         let entry = &mut self.jobs[current.job];
         entry.due = now.plus(u64::try_from(entry.job.pause.as_millis()).unwrap_or(u64::MAX));
@@ -240,7 +166,7 @@ impl<S: Store> Task<S> {
         now.0.saturating_sub(current.began.0)
     }
 
-    async fn row(&self, row: RoundEnded) {
+    pub(super) async fn row(&self, row: RoundEnded) {
         if self.store.round_ended(&row).await.is_err() {
             events::store_failed("rounds");
         }
@@ -257,6 +183,7 @@ impl<S: Store> Task<S> {
         // The abort of a round that was cut off is in the ledger by now; its row follows below.
         while self.service.next_action().is_some() {}
         self.note_missing().await?;
+        self.catch_up().await;
         let unfinished = self.store.rounds(None, None, UNFINISHED).await?;
         for row in unfinished.into_iter().filter(|row| row.ended.is_none()) {
             let ended = self.ending_of(row.number);
@@ -285,22 +212,11 @@ impl<S: Store> Task<S> {
                 reason: None,
                 included: set.size,
                 root: Some(set.root),
+                version: self.version_of(number),
                 ..aborted_row(number, set.size, String::new())
             },
             _ => aborted_row(number, 0, "the coordinator stopped".to_owned()),
         }
-    }
-}
-
-fn model_row(job: &str, version: &Version) -> ModelRow {
-    ModelRow {
-        job: job.to_owned(),
-        version: version.version,
-        hash: version.hash,
-        round: version.round,
-        created: wall(),
-        bytes: version.file.len() as u64,
-        removed: None,
     }
 }
 

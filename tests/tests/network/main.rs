@@ -6,6 +6,7 @@ mod enrol;
 mod flood;
 mod liars;
 mod logs;
+mod models;
 mod once;
 mod packet;
 mod puppet;
