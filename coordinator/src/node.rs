@@ -150,7 +150,7 @@ impl Node {
             grace: parts.grace,
             shared: Arc::clone(&shared),
             parties: Parties::new(waiting),
-            turns: Turns::new(limits.places),
+            turns: Turns::new(limits.places, limits.turn),
             audit: parts.audit,
             plans: PlanCache::default(),
             begun: Instant::now(),

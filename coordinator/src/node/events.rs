@@ -33,6 +33,9 @@ impl<S: Store> Task<S> {
                 }
                 self.turns.round(cohort.iter().copied().collect(), panel.iter().copied().collect());
                 self.invite(cohort.into_iter().chain(panel).collect());
+                if self.current.as_ref().is_some_and(|current| current.stage == Stage::Contribute) {
+                    self.open_turns();
+                }
             }
             CoordinatorEvent::Called { epoch, parties } => {
                 events::ceremony_begun(epoch, parties.len());
@@ -56,7 +59,10 @@ impl<S: Store> Task<S> {
                 (self.void, self.drawn) = (Some(self.now().0), None);
                 self.uninvite();
             }
-            CoordinatorEvent::Convened { round } => self.stage(round, Stage::Contribute),
+            CoordinatorEvent::Convened { round } => {
+                self.stage(round, Stage::Contribute);
+                self.open_turns();
+            }
             CoordinatorEvent::Accepted { sender } => {
                 self.turns.contributed(self.now(), sender);
                 if let Some(current) = &mut self.current {
@@ -81,6 +87,13 @@ impl<S: Store> Task<S> {
             CoordinatorEvent::TwoHeaders(pair) => events::two_headers(pair[0].0.sender.index),
             CoordinatorEvent::Settled { .. } | CoordinatorEvent::Withdraw { .. } => {}
         }
+    }
+
+    /// Contributions are taken from now on.
+    fn open_turns(&mut self) {
+        let Some(current) = &self.current else { return };
+        let contribute = self.jobs[current.job].job.round.deadlines.contribute;
+        self.turns.opens(self.now(), current.began.plus(u64::from(contribute)));
     }
 
     fn invite(&mut self, parties: BTreeSet<u32>) {

@@ -175,6 +175,7 @@ impl<S: Store> Task<S> {
             }
             Command::Disconnected(peer) => {
                 if self.parties.disconnected(peer) {
+                    self.turns.left(self.now(), peer.id.index);
                     crate::events::disconnected(peer.id.index);
                     self.changed();
                 }
