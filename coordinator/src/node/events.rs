@@ -33,9 +33,7 @@ impl<S: Store> Task<S> {
                 }
                 self.turns.round(cohort.iter().copied().collect(), panel.iter().copied().collect());
                 self.invite(cohort.into_iter().chain(panel).collect());
-                if self.current.as_ref().is_some_and(|current| current.stage == Stage::Contribute) {
-                    self.open_turns();
-                }
+                self.open_turns();
             }
             CoordinatorEvent::Called { epoch, parties } => {
                 events::ceremony_begun(epoch, parties.len());
@@ -59,10 +57,7 @@ impl<S: Store> Task<S> {
                 (self.void, self.drawn) = (Some(self.now().0), None);
                 self.uninvite();
             }
-            CoordinatorEvent::Convened { round } => {
-                self.stage(round, Stage::Contribute);
-                self.open_turns();
-            }
+            CoordinatorEvent::Convened { round } => self.stage(round, Stage::Contribute),
             CoordinatorEvent::Accepted { sender } => {
                 self.turns.contributed(self.now(), sender);
                 if let Some(current) = &mut self.current {
@@ -89,9 +84,10 @@ impl<S: Store> Task<S> {
         }
     }
 
-    /// Contributions are taken from now on.
+    /// Contributions are taken from now on, if that is the stage.
     fn open_turns(&mut self) {
-        let Some(current) = &self.current else { return };
+        let current = self.current.as_ref().filter(|current| current.stage == Stage::Contribute);
+        let Some(current) = current else { return };
         let contribute = self.jobs[current.job].job.round.deadlines.contribute;
         self.turns.opens(self.now(), current.began.plus(u64::from(contribute)));
     }
@@ -117,6 +113,7 @@ impl<S: Store> Task<S> {
             current.entered = now;
             self.shared.count(|tally| tally.stages.entry(ended).or_default().observe(took));
             events::stage_begun(round, stage);
+            self.open_turns();
         }
     }
 
