@@ -117,6 +117,11 @@ pub fn model_failed(round: u64, job: &str, why: &ModelError) {
     error!(event = "model_failed", round, job, detail = %why, "the model was not advanced");
 }
 
+/// The mean of a round that was opened before a crash, or while nothing could be written, is in the model.
+pub fn mean_taken_up(round: u64, job: &str, version: u64) {
+    info!(event = "mean_taken_up", round, job, version, "mean of an opened round taken up");
+}
+
 /// A round was opened.
 pub fn round_opened(round: u64, job: &str, included: u32, version: u64, took: Duration) {
     let ms = millis(took);

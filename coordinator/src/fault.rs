@@ -1,7 +1,8 @@
 //! Fault points: a build for tests can be told to die at its n-th step towards the disk.
 //!
 //! With the feature `fault-points`, and only then, `QUORATE_FAULT=n` ends the process at the n-th point it passes, as
-//! a power cut would: nothing is flushed, nothing unwinds. `QUORATE_FAULT=all` tells each point and dies at none. Its twin is in the participant's crate.
+//! a power cut would: nothing is flushed, nothing unwinds. `QUORATE_FAULT=Opened` ends it at the first point of that name;
+//! `QUORATE_FAULT=all` tells each point and dies at none. Its twin is in the participant's crate.
 
 /// Where a process may die.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(crate) enum Point {
     Unnamed,
     /// Durable, but nobody knows it yet.
     After,
+    /// The record of an opened round is durable, its model is not.
+    Opened,
 }
 
 /// Dies here if this is the point.
@@ -22,19 +25,17 @@ pub(crate) fn point(at: Point) {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    static FATAL: LazyLock<u64> = LazyLock::new(|| match std::env::var("QUORATE_FAULT") {
-        Ok(all) if all == "all" => u64::MAX,
-        other => other.ok().and_then(|number| number.parse().ok()).unwrap_or(0),
-    });
+    static FATAL: LazyLock<String> = LazyLock::new(|| std::env::var("QUORATE_FAULT").unwrap_or_default());
     static PASSED: AtomicU64 = AtomicU64::new(0);
-    if *FATAL == 0 {
+    if FATAL.is_empty() || *FATAL == "0" {
         return;
     }
     let number = PASSED.fetch_add(1, Ordering::SeqCst) + 1;
-    if number == *FATAL || *FATAL == u64::MAX {
+    let fatal = *FATAL == number.to_string() || *FATAL == format!("{at:?}");
+    if fatal || *FATAL == "all" {
         eprintln!("fault point {number} of the coordinator: {at:?}");
     }
-    if number == *FATAL {
+    if fatal {
         std::process::abort();
     }
 }

@@ -4,6 +4,7 @@
 //! lock     held while the coordinator runs
 //! ledger   snapshot and records (protocol::log); begun anew with every round and every enrolment
 //! epoch    evidence of the epoch in force
+//! opening  mean of the newest opened round, until its model is durable (service/durable.rs)
 //! ```
 
 use std::io;
@@ -21,6 +22,7 @@ use crate::folder::Folder;
 
 const LEDGER: &str = "ledger";
 const EPOCH: &str = "epoch";
+const OPENING: &str = "opening";
 
 /// Why a coordinator's folder cannot be used, or not any longer.
 #[derive(Debug, Error)]
@@ -122,6 +124,21 @@ impl Ledger {
     /// Keeps the epoch's evidence for the next start.
     pub(crate) fn keep_epoch(&self, evidence: &EpochEvidence) -> Result<(), LedgerError> {
         Ok(self.folder.replace(EPOCH, &[&snapshot::store(evidence)])?)
+    }
+
+    /// Keeps a mean, in place of the one before.
+    pub(crate) fn keep_opening(&self, parts: &[&[u8]]) -> Result<(), LedgerError> {
+        Ok(self.folder.replace(OPENING, parts)?)
+    }
+
+    /// The mean that was kept.
+    pub(crate) fn opening(&self) -> Result<Option<Vec<u8>>, LedgerError> {
+        Ok(self.folder.read(OPENING)?)
+    }
+
+    /// Forgets the mean that was kept. It may be there again after a crash.
+    pub(crate) fn forget_opening(&self) -> Result<(), LedgerError> {
+        Ok(self.folder.remove(OPENING)?)
     }
 }
 

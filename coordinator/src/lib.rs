@@ -42,5 +42,5 @@ pub mod strongroom;
 mod turns;
 
 pub use ledger::LedgerError;
-pub use service::{Action, Greeting, Service, ServiceError, Signer};
+pub use service::{Action, Greeting, Opening, Service, ServiceError, Signer};
 pub use spool::Spool;

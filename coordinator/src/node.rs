@@ -18,6 +18,7 @@ mod contribute;
 mod enrol;
 mod events;
 mod keys;
+mod learn;
 mod play;
 mod task;
 mod tend;
@@ -158,7 +159,7 @@ impl Node {
             grace: parts.grace,
             shared: Arc::clone(&shared),
             parties: Parties::new(waiting),
-            turns: Turns::new(limits.places),
+            turns: Turns::new(limits.places, limits.turn),
             keeper: parts.keeper,
             approvers: parts.approvers,
             tended: None,
@@ -178,6 +179,7 @@ impl Node {
             receipts: Vec::new(),
             why: None,
             logged: None,
+            behind: false,
             dirty: true,
             published: Instant::now(),
             stopping,

@@ -20,15 +20,16 @@ use quorate_protocol::error::{ApiMisuse, Fault, FaultKind};
 use quorate_protocol::id::Time;
 use quorate_protocol::outbox::Output;
 use quorate_protocol::params::PlanCache;
-use quorate_protocol::record::CoordinatorRecord;
 use rand_core::UnwrapErr;
 use thiserror::Error;
 
 use crate::ledger::{Ledger, LedgerError, Stored};
 use crate::spool::{Spool, Staged, Stager};
 
+mod durable;
 mod keys;
 
+pub use durable::Opening;
 pub use keys::{Greeting, Signer};
 
 /// Something for the caller to do or know.
@@ -365,20 +366,6 @@ impl Running {
             }
         }
         failed.map_or(Ok(()), |error| Err(ServiceError::Spool(error)))
-    }
-
-    /// The ledger begins anew with every round: all earlier rounds are in the snapshot. So it does with every list of
-    /// keys, which is nowhere else ([KEY-5]).
-    fn persist(&mut self, record: &CoordinatorRecord) -> Result<(), LedgerError> {
-        match record {
-            CoordinatorRecord::Round(_) | CoordinatorRecord::Keys(_) => {
-                self.ledger.begin(&self.coordinator.snapshot(), Some(record))
-            }
-            CoordinatorRecord::Close(_)
-            | CoordinatorRecord::Result(_)
-            | CoordinatorRecord::Enrolled(_)
-            | CoordinatorRecord::Attempt(_) => self.ledger.append(record),
-        }
     }
 
     /// What concerns the spool.

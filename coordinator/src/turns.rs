@@ -4,16 +4,26 @@
 //! connects ─▶ on duty (a ceremony, a committee, the next one's panel) ───▶ stays, beside the places
 //!          ├─▶ a place is free ────────────────────────────────────────────▶ stays
 //!          ├─▶ waited for, and somebody is done ─▶ that one parts ────────▶ stays
+//!          ├─▶ waited for, and somebody has had more turns ─▶ that one parts ─▶ stays
 //!          └─▶ all others ─▶ part, and are told when a place should be free
 //! ```
 //!
 //! Times are given out one after the other, as far apart as places have become free lately, so that parties come when
-//! there is room instead of trying again and again. Nobody whose update or answer the round waits for has to part.
+//! there is room instead of trying again and again.
+//!
+//! # Turns
+//!
+//! Once contributions are taken, what a party of the cohort holds its place for without contributing is counted, over all
+//! its connections. A turn is a share of the stage, `time left × places ÷ (2 × those without duty)`: all have one within
+//! half of the stage, whoever the others are. Whoever has had fewer whole turns goes before one that has had more; the
+//! others wait. So a party that trains, or uploads slowly, parts only if others wait, and comes back to go on.
 //!
 //! # Security
 //!
 //! Parting chooses nobody for a round: who is drawn is fixed by seed and number, and who does not make it before the
 //! deadline drops out as one that is slow does. A coordinator that sends parties away can delay them, as it can anyway.
+//! Participants that hold places and never contribute cost the others time, at most a turn each before everybody has had
+//! one, and no more by connecting anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,6 +34,8 @@ use quorate_protocol::id::Time;
 #[derive(Debug)]
 pub(crate) struct Turns {
     places: usize,
+    /// The shortest turn, in milliseconds.
+    least: u64,
     /// Parties of a ceremony, members of the round's committee or of the next one's.
     duty: BTreeSet<u32>,
     /// Participants of the round that have not contributed.
@@ -32,6 +44,12 @@ pub(crate) struct Turns {
     done: BTreeMap<u32, Time>,
     /// When those that parted were told to come back.
     away: BTreeMap<u32, Time>,
+    /// While contributions are taken.
+    open: Option<Open>,
+    /// Since when places are held.
+    since: BTreeMap<u32, Time>,
+    /// Milliseconds for which places were held before that, in this round.
+    held: BTreeMap<u32, u64>,
     /// The last time that was given out, in microseconds.
     given: u64,
     /// Microseconds from one place that becomes free to the next.
@@ -40,15 +58,28 @@ pub(crate) struct Turns {
     freed: Option<Time>,
 }
 
+/// The stage in which contributions are taken.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    since: Time,
+    until: Time,
+    /// Milliseconds.
+    turn: u64,
+}
+
 impl Turns {
-    /// Nobody is waited for.
-    pub(crate) const fn new(places: usize) -> Self {
+    /// Nobody is waited for. No turn is shorter than `least`.
+    pub(crate) fn new(places: usize, least: Duration) -> Self {
         Self {
             places,
+            least: u64::try_from(least.as_millis()).unwrap_or(u64::MAX).max(1),
             duty: BTreeSet::new(),
             awaited: BTreeSet::new(),
             done: BTreeMap::new(),
             away: BTreeMap::new(),
+            open: None,
+            since: BTreeMap::new(),
+            held: BTreeMap::new(),
             given: 0,
             interval: INTERVAL,
             freed: None,
@@ -57,22 +88,32 @@ impl Turns {
 
     /// A round waits for these.
     pub(crate) fn round(&mut self, cohort: BTreeSet<u32>, panel: BTreeSet<u32>) {
-        *self = Self { duty: panel, awaited: cohort, done: BTreeMap::new(), freed: None, ..self.take() };
+        self.rest(panel);
+        (self.awaited, self.freed) = (cohort, None);
+    }
+
+    /// Contributions are taken from now on, until a time.
+    pub(crate) fn opens(&mut self, now: Time, until: Time) {
+        let (left, places) = (until.0.saturating_sub(now.0), self.places as u64);
+        let without_duty = self.awaited.difference(&self.duty).count() as u64;
+        let share = left.saturating_mul(places) / without_duty.max(1).saturating_mul(2);
+        self.open = Some(Open { since: now, until, turn: share.max(self.least) });
     }
 
     /// Nothing is under way; these will be on duty next.
     pub(crate) fn rest(&mut self, duty: BTreeSet<u32>) {
-        *self = Self { duty, awaited: BTreeSet::new(), done: BTreeMap::new(), ..self.take() };
+        self.duty = duty;
+        self.awaited.clear();
+        self.done.clear();
+        self.held.clear();
+        self.open = None;
     }
 
     /// A party has contributed.
     pub(crate) fn contributed(&mut self, now: Time, index: u32) {
         if self.awaited.remove(&index) {
             self.done.insert(index, now);
-            if let Some(before) = self.freed.replace(now) {
-                let last = now.0.saturating_sub(before.0) * 1_000;
-                self.interval = ((self.interval * 15 + last) / 16).clamp(SHORTEST, LONGEST);
-            }
+            self.freed(now);
         }
     }
 
@@ -83,16 +124,41 @@ impl Turns {
         index: u32,
         live: impl Iterator<Item = u32> + Clone,
     ) -> Option<(u32, Duration)> {
-        self.away.remove(&index);
+        let promised = self.away.remove(&index).filter(|due| *due > now);
+        // A connection in place of another one is the same hold.
+        self.since.entry(index).or_insert(now);
         let seated = live.clone().filter(|index| !self.duty.contains(index)).count();
         if self.duty.contains(&index) || seated <= self.places {
             return None;
         }
-        let spare = self.awaited.contains(&index).then(|| self.spare(now, live)).flatten();
-        let parts = spare.unwrap_or(index);
-        let after = self.time(now);
+        let awaited = self.awaited.contains(&index);
+        let longest = self.longest(now, index, live.clone()).filter(|_| awaited);
+        let spare = if awaited { self.spare(now, live) } else { None };
+        let turns = self.turns(now, index);
+        let ahead = longest.filter(|(holder, _)| self.turns(now, *holder) > turns).map(|(holder, _)| holder);
+        if spare.is_none() && ahead.is_some() {
+            self.freed(now);
+        }
+        let parts = spare.or(ahead).unwrap_or(index);
+        // Nobody that has had as many turns parts before then.
+        let wait = longest.map_or(0, |(_, held)| self.turn_ends(turns).saturating_sub(held));
+        let after = match promised {
+            // Who comes before its time keeps it, and takes no other's.
+            Some(due) if parts == index => Duration::from_millis(due.0.saturating_sub(now.0)),
+            _ => self.time(now, if parts == index { wait } else { 0 }),
+        };
+        self.left(now, parts);
         self.away.insert(parts, now.plus(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)));
         Some((parts, after))
+    }
+
+    /// A party's connection has ended, and it has no other.
+    pub(crate) fn left(&mut self, now: Time, index: u32) {
+        let held = self.held(now, index);
+        self.since.remove(&index);
+        if held > 0 {
+            self.held.insert(index, held);
+        }
     }
 
     /// Whether a party has parted and should be back before long.
@@ -106,16 +172,48 @@ impl Turns {
         live.find(|index| !self.duty.contains(index) && !self.awaited.contains(index) && had_time(index))
     }
 
-    /// How long until the next place that was not promised to anybody.
-    fn time(&mut self, now: Time) -> Duration {
-        let now = now.0.saturating_mul(1_000);
-        let ahead = (self.given.saturating_sub(now).max(SOONEST) + self.interval).min(FURTHEST);
-        self.given = now.saturating_add(ahead);
-        Duration::from_micros(ahead)
+    /// The other one waited for that has held its place longest, and for how long.
+    fn longest(&self, now: Time, newcomer: u32, live: impl Iterator<Item = u32>) -> Option<(u32, u64)> {
+        live.filter(|index| *index != newcomer && !self.duty.contains(index) && self.awaited.contains(index))
+            .map(|index| (index, self.held(now, index)))
+            .max_by_key(|(_, held)| *held)
     }
 
-    fn take(&mut self) -> Self {
-        std::mem::replace(self, Self::new(0))
+    /// Milliseconds for which a party has held a place since contributions are taken.
+    fn held(&self, now: Time, index: u32) -> u64 {
+        let before = self.held.get(&index).copied().unwrap_or(0);
+        let (Some(open), Some(since)) = (self.open, self.since.get(&index)) else { return before };
+        before.saturating_add(now.0.saturating_sub(open.since.max(*since).0))
+    }
+
+    /// Whole turns a party has had.
+    fn turns(&self, now: Time, index: u32) -> u64 {
+        self.open.map_or(0, |open| self.held(now, index) / open.turn)
+    }
+
+    /// Milliseconds held at which so many turns, and one more, are over.
+    fn turn_ends(&self, turns: u64) -> u64 {
+        self.open.map_or(0, |open| open.turn.saturating_mul(turns.saturating_add(1)))
+    }
+
+    /// A place has become free.
+    fn freed(&mut self, now: Time) {
+        if let Some(before) = self.freed.replace(now) {
+            let last = now.0.saturating_sub(before.0) * 1_000;
+            self.interval = ((self.interval * 15 + last) / 16).clamp(SHORTEST, LONGEST);
+        }
+    }
+
+    /// How long until the next place that was not promised to anybody, and `wait` milliseconds at the least; but no more
+    /// than half of what is left of the stage.
+    fn time(&mut self, now: Time, wait: u64) -> Duration {
+        let left = self.open.map(|open| open.until.0.saturating_sub(now.0) * 500).filter(|left| *left > 0);
+        let furthest = left.unwrap_or(FURTHEST).clamp(2 * SOONEST, FURTHEST);
+        let now = now.0.saturating_mul(1_000);
+        let soonest = wait.saturating_mul(1_000).clamp(SOONEST, furthest);
+        let ahead = (self.given.saturating_sub(now).max(soonest) + self.interval).min(furthest);
+        self.given = now.saturating_add(ahead);
+        Duration::from_micros(ahead)
     }
 }
 
@@ -132,79 +230,4 @@ const RECEIPT: u64 = 300;
 const LATE: u64 = 15_000;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn set(indices: std::ops::Range<u32>) -> BTreeSet<u32> {
-        indices.collect()
-    }
-
-    fn live(indices: &[u32]) -> std::iter::Copied<std::slice::Iter<'_, u32>> {
-        indices.iter().copied()
-    }
-
-    /// While there are places everybody stays.
-    #[test]
-    fn nobody_parts_while_there_are_places() {
-        let mut turns = Turns::new(3);
-        assert_eq!(turns.connected(Time(1), 2, live(&[0, 1, 2])), None);
-        turns.round(set(0..3), set(0..1));
-        assert_eq!(turns.connected(Time(1), 2, live(&[0, 1, 2])), None);
-    }
-
-    /// Whoever the round waits for takes the place of one that is done, once that one has its receipt.
-    #[test]
-    fn a_place_goes_from_one_that_is_done_to_one_that_is_waited_for() {
-        let mut turns = Turns::new(2);
-        turns.round(set(0..4), BTreeSet::new());
-        let (parted, _) = turns.connected(Time(1), 2, live(&[0, 1, 2])).unwrap();
-        assert_eq!(parted, 2, "nobody is done: the newcomer has to wait");
-        assert!(turns.is_near(Time(1), 2) && !turns.is_near(Time(1), 0));
-        turns.contributed(Time(10), 1);
-        assert_eq!(turns.connected(Time(11), 2, live(&[0, 1, 2])).unwrap().0, 2, "no receipt yet");
-        assert_eq!(turns.connected(Time(10 + RECEIPT), 2, live(&[0, 1, 2])).unwrap().0, 1);
-        assert!(!turns.is_near(Time(400), 2));
-    }
-
-    /// Those on duty take no place of others, who never displace anybody unless they are waited for.
-    #[test]
-    fn duty_gets_in_and_idlers_do_not() {
-        let mut turns = Turns::new(2);
-        turns.round(set(0..3), set(6..9));
-        assert_eq!(turns.connected(Time(1), 7, live(&[0, 1, 6, 7])), None);
-        assert_eq!(
-            turns.connected(Time(1), 1, live(&[0, 1, 6, 7, 8])),
-            None,
-            "a panel greater than the places"
-        );
-        assert_eq!(turns.connected(Time(1), 5, live(&[0, 1, 5, 7])).unwrap().0, 5);
-        turns.rest(set(6..9));
-        assert_eq!(
-            turns.connected(Time(1), 2, live(&[0, 1, 2, 7])).unwrap().0,
-            2,
-            "the next cohort has time"
-        );
-    }
-
-    /// Times lie apart as places become free, and never further away than the bound.
-    #[test]
-    fn times_follow_the_rate_of_contributions() {
-        let mut turns = Turns::new(1);
-        turns.round(set(0..100), BTreeSet::new());
-        let first = turns.connected(Time(1), 50, live(&[0, 50])).unwrap().1;
-        let second = turns.connected(Time(1), 51, live(&[0, 51])).unwrap().1;
-        assert_eq!(second - first, Duration::from_micros(INTERVAL));
-        for index in 0..99 {
-            turns.contributed(Time(u64::from(index) * 1_000), index);
-        }
-        let now = Time(99_000);
-        let first = turns.connected(now, 99, live(&[0, 99])).unwrap();
-        assert_eq!(first.0, 0, "the one that is done parts");
-        let apart = turns.connected(now, 200, live(&[99, 200])).unwrap().1 - first.1;
-        assert!(apart > Duration::from_millis(900) && apart <= Duration::from_secs(1), "{apart:?}");
-        for index in 300..1_000 {
-            let after = turns.connected(now, index, live(&[99, index])).unwrap().1;
-            assert!(after <= Duration::from_micros(FURTHEST));
-        }
-    }
-}
+mod tests;

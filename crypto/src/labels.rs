@@ -118,6 +118,8 @@ labels! {
     DEPLOYMENT = "deployment";
     /// Chained check value of a frame in a state file.
     LOG_FRAME = "log-frame";
+    /// Check value of a mean that is kept until a model has learnt it.
+    STORED_MEAN = "stored-mean";
     /// Identity key of a device, sealed where it is stored.
     STORED_KEY = "stored-key";
     /// Whole state of a device, sealed to be moved.

@@ -209,6 +209,7 @@ impl Client {
         self.perform()?;
         self.expire(now);
         self.transfer(now);
+        self.link.trains(self.work.as_ref().is_some_and(Work::trains));
         Ok(())
     }
 

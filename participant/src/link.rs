@@ -3,6 +3,7 @@
 //! ```text
 //! certify ─▶ connect ─▶ Up ── frames, nudges ─▶ … ─▶ Down ── back-off ─▶ connect
 //!                        │ renewal at two thirds of the certificate's life
+//!                        │ asked to part while the caller trains: comes back when there is something to send
 //!                        └ transfers: tasks beside it, which tell how they ended
 //! ```
 //!
@@ -18,7 +19,7 @@ use quorate_keys::PartyId;
 use quorate_transport::{
     Certificate, Closed, Connector, Exchanges, Incoming, Refusal, Session, TransportError,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -79,6 +80,7 @@ pub(crate) struct Link {
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
     dialler: JoinHandle<()>,
+    trains: watch::Sender<bool>,
     transfers: JoinSet<()>,
 }
 
@@ -86,8 +88,16 @@ impl Link {
     /// Begins to connect. Needs a tokio runtime.
     pub(crate) fn new(connector: Connector, id: PartyId, identity: Arc<SigningKey>) -> Self {
         let (sender, events) = mpsc::channel(QUEUE);
-        let dialler = Dialler { connector, id, identity, certificate: None, events: sender.clone() };
-        Self { events, sender, dialler: tokio::spawn(dialler.run()), transfers: JoinSet::new() }
+        let (trains, training) = watch::channel(false);
+        let to = sender.clone();
+        let dialler = Dialler { connector, id, identity, certificate: None, events: to, training };
+        let dialler = tokio::spawn(dialler.run());
+        Self { events, sender, dialler, trains, transfers: JoinSet::new() }
+    }
+
+    /// Whether the caller trains: a place given up meanwhile is not asked for again until it does not.
+    pub(crate) fn trains(&self, trains: bool) {
+        self.trains.send_if_modified(|before| std::mem::replace(before, trains) != trains);
     }
 
     /// What happens next. May be dropped and called again without losing anything.
@@ -137,6 +147,7 @@ struct Dialler {
     identity: Arc<SigningKey>,
     certificate: Option<Certificate>,
     events: mpsc::Sender<Event>,
+    training: watch::Receiver<bool>,
 }
 
 impl Dialler {
@@ -171,6 +182,10 @@ impl Dialler {
             }
             // Those that were told the same time do not come at one time.
             sleep(later.map_or_else(|| backoff.next(), |after| after + below(after / 8))).await;
+            if later.is_some() {
+                // A link that is dropped ends this task.
+                let _ = self.training.wait_for(|trains| !trains).await;
+            }
         }
     }
 

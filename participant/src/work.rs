@@ -99,6 +99,11 @@ impl Work {
         self.again = Some(Instant::now() + self.backoff.next());
     }
 
+    /// Whether the caller has the model and the update is awaited.
+    pub(crate) const fn trains(&self) -> bool {
+        matches!(self.stage, Stage::Training)
+    }
+
     /// The contribution, once it is made.
     pub(crate) const fn is_sent(&self) -> bool {
         matches!(self.stage, Stage::Sent)

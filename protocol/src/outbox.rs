@@ -57,6 +57,11 @@ impl<R, E> Outbox<R, E> {
         self.0.pop_front()
     }
 
+    /// What has not been taken yet, in order.
+    pub fn queued(&self) -> impl Iterator<Item = &Output<R, E>> {
+        self.0.iter()
+    }
+
     /// Queues a record and gives the permit to sign what depends on it.
     pub fn persist<T: Into<R>>(&mut self, record: T) -> Permit<T> {
         self.0.push_back(Output::Persist(record.into()));

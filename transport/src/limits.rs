@@ -14,6 +14,8 @@ pub struct Limits {
     ///
     /// [`FrameSender::part`]: crate::FrameSender::part
     pub places: usize,
+    /// The shortest time for which one that is waited for holds its place while others wait.
+    pub turn: Duration,
     /// Most handshakes at one time.
     pub handshakes: usize,
     /// Most connections without a certificate at one time: enrolments. They never use up what members need.
@@ -51,6 +53,7 @@ impl Default for Limits {
         Self {
             connections: 4_096,
             places: 2_048,
+            turn: Duration::from_secs(2),
             handshakes: 512,
             strangers: 128,
             retry_above: 64,

@@ -81,6 +81,8 @@ mirror! {
         connections: u64,
         /// Members connected beyond which parties take turns.
         places: u64,
+        /// Shortest time for which a party of the round holds its place while others wait.
+        turn: String,
         /// Most handshakes at one time.
         handshakes: u64,
         /// Most connections without a certificate.

@@ -83,6 +83,7 @@ fn listen(section: &Section<'_>) -> (SocketAddr, Limits) {
     let time = |key, into: &mut Duration| {
         *into = section.duration(key, SECOND..=YEAR).unwrap_or(*into);
     };
+    time("turn", &mut limits.turn);
     time("idle", &mut limits.idle);
     time("handshake", &mut limits.handshake);
     time("request", &mut limits.request);

@@ -1,23 +1,23 @@
-//! What the machine tells, and what becomes of it: rows, models, logs.
+//! What the machine tells, and what becomes of it: rows, logs; models are in `learn.rs`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_protocol::coordinator::{Coordinator, CoordinatorEvent, Opened};
+use quorate_protocol::coordinator::{Coordinator, CoordinatorEvent};
 use quorate_protocol::error::Abort;
 use quorate_protocol::id::Time;
 use quorate_protocol::manifest::Mode;
 use quorate_protocol::transcript;
 
 use super::NodeError;
+use super::learn::model_row;
 use super::play::{Current, mode};
 use super::task::{Task, wall};
 use crate::events;
 use crate::hub::OpenRound;
-use crate::models::{Export, Version};
 use crate::status::Stage;
-use crate::store::{ModelRow, Outcome, RoundBegun, RoundEnded, Store};
+use crate::store::{Outcome, RoundBegun, RoundEnded, Store};
 
 impl<S: Store> Task<S> {
     pub(super) async fn event(&mut self, event: CoordinatorEvent) {
@@ -31,6 +31,7 @@ impl<S: Store> Task<S> {
                 }
                 self.turns.round(cohort.iter().copied().collect(), panel.iter().copied().collect());
                 self.invite(cohort.into_iter().chain(panel).collect());
+                self.open_turns();
             }
             CoordinatorEvent::Called { epoch, parties } => {
                 events::ceremony_begun(epoch, parties.len());
@@ -91,6 +92,14 @@ impl<S: Store> Task<S> {
         }
     }
 
+    /// Contributions are taken from now on, if that is the stage.
+    fn open_turns(&mut self) {
+        let current = self.current.as_ref().filter(|current| current.stage == Stage::Contribute);
+        let Some(current) = current else { return };
+        let contribute = self.jobs[current.job].job.round.deadlines.contribute;
+        self.turns.opens(self.now(), current.began.plus(u64::from(contribute)));
+    }
+
     fn invite(&mut self, parties: BTreeSet<u32>) {
         for index in &parties {
             self.parties.nudge(*index);
@@ -112,6 +121,7 @@ impl<S: Store> Task<S> {
             current.entered = now;
             self.shared.count(|tally| tally.stages.entry(ended).or_default().observe(took));
             events::stage_begun(round, stage);
+            self.open_turns();
         }
     }
 
@@ -129,84 +139,6 @@ impl<S: Store> Task<S> {
             invited,
         };
         if self.store.round_begun(&row).await.is_err() {
-            events::store_failed("rounds");
-        }
-    }
-
-    /// Model first, then rows: what is missing after a crash is found out by [`Task::recover`].
-    async fn opened(&mut self, opened: &Opened) {
-        let Some(current) = self.current.take() else { return };
-        let took = self.end(&current);
-        self.shared.count(|tally| {
-            tally.opened += 1;
-            (tally.last_round_ms, tally.last_opened) = (took, wall());
-        });
-        let entry = &mut self.jobs[current.job];
-        entry.opened += 1;
-        let learnt = entry.model.advance(opened.round, &entry.job.optimiser, &opened.mean);
-        let version = match learnt {
-            Ok(version) => Some(version.clone()),
-            Err(error) => {
-                events::model_failed(opened.round, &entry.job.name, &error);
-                None
-            }
-        };
-        if let Some(version) = &version {
-            self.sign(current.job, version);
-        }
-        let entry = &self.jobs[current.job];
-        let (name, included) = (entry.job.name.clone(), opened.included.len() as u32);
-        let done = entry.job.is_done(entry.opened).then_some(entry.opened);
-        let number = version.as_ref().map(|version| version.version);
-        events::round_opened(opened.round, &name, included, number.unwrap_or(0), Duration::from_millis(took));
-        self.ended(opened.round, u64::from(included), "opened");
-        if let Some(rounds) = done {
-            events::job_done(&name, rounds);
-        }
-        self.serve();
-        self.row(RoundEnded {
-            number: opened.round,
-            ended: wall(),
-            outcome: Outcome::Opened,
-            reason: None,
-            accepted: current.accepted,
-            included,
-            root: Some(opened.set.root),
-            version: number,
-        })
-        .await;
-        if let Some(version) = version {
-            self.learnt(&Export { job: &name, opened, version: &version }).await;
-        }
-        self.trim(current.job, &name).await;
-        let entry = &self.jobs[current.job];
-        if entry.job.is_done(entry.opened) {
-            events::job_done(&name, entry.opened);
-        }
-    }
-
-    /// Row and result of a new model version.
-    async fn learnt(&self, export: &Export<'_>) {
-        let (version, job) = (export.version, export.job);
-        if self.store.model_added(&model_row(job, version)).await.is_err() {
-            events::store_failed("models");
-        }
-        if let Some(Err(error)) = self.results.as_ref().map(|results| results.export(export)) {
-            events::model_failed(version.round, job, &error);
-        }
-    }
-
-    /// Removes what is older than what is kept.
-    async fn trim(&self, at: usize, job: &str) {
-        let removed = self.jobs[at].model.retain(self.retention.models);
-        for version in removed.unwrap_or_default() {
-            if self.store.model_removed(job, version, wall()).await.is_err() {
-                events::store_failed("models");
-            }
-        }
-        // Files that cannot be removed now are removed the next time.
-        let _ = self.results.as_ref().map(|results| results.retain(job, self.retention.results));
-        if self.store.rounds_trim(self.retention.rounds).await.is_err() {
             events::store_failed("rounds");
         }
     }
@@ -231,14 +163,14 @@ impl<S: Store> Task<S> {
     }
 
     /// What protected a round protects nothing any more.
-    fn ended(&mut self, round: u64, included: u64, how: &str) {
+    pub(super) fn ended(&mut self, round: u64, included: u64, how: &str) {
         self.key_event(|keeper, at| keeper.ended(at, (round, included), how));
         // The round has ended whatever the log says; no other begins before it is recorded.
         let _ = self.recorded();
     }
 
     /// Milliseconds it took.
-    fn end(&mut self, current: &Current) -> u64 {
+    pub(super) fn end(&mut self, current: &Current) -> u64 {
         let now = self.now();
         let entry = &mut self.jobs[current.job];
         entry.due = now.plus(u64::try_from(entry.job.pause.as_millis()).unwrap_or(u64::MAX));
@@ -250,7 +182,7 @@ impl<S: Store> Task<S> {
         now.0.saturating_sub(current.began.0)
     }
 
-    async fn row(&self, row: RoundEnded) {
+    pub(super) async fn row(&self, row: RoundEnded) {
         if self.store.round_ended(&row).await.is_err() {
             events::store_failed("rounds");
         }
@@ -268,6 +200,7 @@ impl<S: Store> Task<S> {
         while self.service.next_action().is_some() {}
         self.note_missing().await?;
         self.record_parties();
+        self.catch_up().await;
         let unfinished = self.store.rounds(None, None, UNFINISHED).await?;
         for row in unfinished.into_iter().filter(|row| row.ended.is_none()) {
             let ended = self.ending_of(row.number);
@@ -296,22 +229,11 @@ impl<S: Store> Task<S> {
                 reason: None,
                 included: set.size,
                 root: Some(set.root),
+                version: self.version_of(number),
                 ..aborted_row(number, set.size, String::new())
             },
             _ => aborted_row(number, 0, "the coordinator stopped".to_owned()),
         }
-    }
-}
-
-fn model_row(job: &str, version: &Version) -> ModelRow {
-    ModelRow {
-        job: job.to_owned(),
-        version: version.version,
-        hash: version.hash,
-        round: version.round,
-        created: wall(),
-        bytes: version.file.len() as u64,
-        removed: None,
     }
 }
 

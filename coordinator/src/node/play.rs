@@ -75,6 +75,12 @@ impl<S: Store> Task<S> {
         if !self.tend() {
             return Ok(false);
         }
+        if self.behind && !self.catch_up().await {
+            self.why = Some("a model cannot be written: see its folder and disk".to_owned());
+            self.wakes.insert(self.now().plus(RETRY));
+            self.changed();
+            return Ok(false);
+        }
         let next = self.next();
         match next {
             Next::Ceremony(parties) => self.call(parties),

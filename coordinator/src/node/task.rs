@@ -71,6 +71,8 @@ pub(super) struct Task<S> {
     pub(super) why: Option<String>,
     /// The kind of reason that was logged last.
     pub(super) logged: Option<Discriminant<Why>>,
+    /// Whether the mean of an opened round is not in its model yet.
+    pub(super) behind: bool,
     /// Whether the status has changed since it was published.
     pub(super) dirty: bool,
     pub(super) published: Instant,
@@ -178,6 +180,7 @@ impl<S: Store> Task<S> {
             }
             Command::Disconnected(peer) => {
                 if self.parties.disconnected(peer) {
+                    self.turns.left(self.now(), peer.id.index);
                     crate::events::disconnected(peer.id.index);
                     self.changed();
                 }

@@ -18,6 +18,7 @@ use crate::announce::Accepted;
 use crate::codec::{Mean, result_hash};
 use crate::error::Abort;
 use crate::manifest::CommitteeShape;
+use crate::outbox::Output;
 use crate::params::DataPlane;
 use crate::record::ResultRecord;
 use crate::statement::{LeftOutStatement, ResultStatement, Statement};
@@ -92,6 +93,17 @@ impl Coordinator {
         round.stage = Stage::Done(notices);
         let opened = Opened { round: number, set, included, sums, mean, weight, detects };
         self.out.event(CoordinatorEvent::Opened(Box::new(opened)));
+    }
+
+    /// The opening that is about to be told, and the model its round began with: a driver that learns from means keeps it
+    /// before it makes the record of the result durable, so that a crash after the record does not lose it.
+    #[must_use]
+    pub fn opening(&self) -> Option<(Digest, &Opened)> {
+        let opened = self.out.queued().find_map(|output| match output {
+            Output::Event(CoordinatorEvent::Opened(opened)) => Some(opened.as_ref()),
+            _ => None,
+        })?;
+        Some((self.round.as_ref()?.accepted.manifest.model, opened))
     }
 
     /// The notice of a finished round for one contributor, for those who come back later.

@@ -5,6 +5,7 @@
 
 mod ceremony;
 mod net;
+mod opening;
 
 use std::collections::BTreeSet;
 use std::fs;

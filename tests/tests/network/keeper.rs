@@ -69,8 +69,12 @@ async fn give(world: &World, order: &SignedOrder) -> String {
 /// model verifies under the key its signature names, and the log alone tells all of it over all its shards.
 #[tokio::test(flavor = "multi_thread")]
 async fn kl_27_keys_rotate_under_rounds_and_no_round_is_lost() {
-    let options =
-        Options { rounds: 8, pause: Duration::from_millis(1_500), keys: Some(RESTLESS), ..Options::default() };
+    let options = Options {
+        rounds: 8,
+        pause: Duration::from_millis(1_500),
+        keys: Some(RESTLESS),
+        ..Options::default()
+    };
     let mut world = World::start(options).await;
     let running = world.crowd(6).await;
     world.finished().await;

@@ -49,7 +49,8 @@ impl World {
 /// [KEY-2], [KEY-4]: six participants, eight rounds, four keys, a restart: every contribution of every round counts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn key_2_rotations_in_the_middle_of_a_training_lose_no_round() {
-    let options = Options { rounds: 6, training: Duration::from_millis(50), keys: None, ..Options::default() };
+    let options =
+        Options { rounds: 6, training: Duration::from_millis(50), keys: None, ..Options::default() };
     let mut world = World::start(options).await;
     let crowd = world.crowd(6).await;
     world.opened(1).await;
@@ -119,7 +120,8 @@ async fn key_5_who_was_away_or_is_new_catches_up() {
 /// [KEY-4], KL-10: a compromise ends the round under way at once; the next one is under the new key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn key_4_a_compromise_ends_the_round_under_way() {
-    let options = Options { rounds: 2, training: Duration::from_millis(1_500), keys: None, ..Options::default() };
+    let options =
+        Options { rounds: 2, training: Duration::from_millis(1_500), keys: None, ..Options::default() };
     let world = World::start(options).await;
     let _crowd = world.crowd(6).await;
     world.opened(1).await;
@@ -207,7 +209,9 @@ async fn key_4_a_revoked_key_announces_in_vain() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn key_3_a_stale_list_stops_a_party() {
     let pause = Duration::from_millis(200);
-    let world = World::start(Options { rounds: 1_000, wanted: Some(5), pause, keys: None, ..Options::default() }).await;
+    let world =
+        World::start(Options { rounds: 1_000, wanted: Some(5), pause, keys: None, ..Options::default() })
+            .await;
     let mut crowd = world.crowd(5).await;
     let late = world.lists();
     let clock = Arc::new(move || late.issued + late.life);

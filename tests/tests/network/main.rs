@@ -8,6 +8,7 @@ mod keeper;
 mod keys;
 mod liars;
 mod logs;
+mod models;
 mod once;
 mod packet;
 mod puppet;

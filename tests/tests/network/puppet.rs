@@ -142,6 +142,34 @@ impl Puppet {
         self.parcel.clone().unwrap()
     }
 
+    /// Does all that is asked of it but uploading, and is back at once whenever its connection ends.
+    pub async fn hold(mut self) {
+        loop {
+            while let Ok(incoming) = self.session.next().await {
+                let device = self.device.as_mut().unwrap();
+                let _ = match incoming {
+                    Incoming::Nudge => device.poll(),
+                    Incoming::Frame(frame) => {
+                        device.handle(Time(self.begun.elapsed().as_millis() as u64), &frame)
+                    }
+                };
+                for frame in self.perform(0.0) {
+                    let _ = self.session.send(&frame).await;
+                }
+            }
+            while self.try_reconnect().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
+    async fn try_reconnect(&mut self) -> Result<(), TransportError> {
+        let certificate = self.connector.certify(self.enrolled.id, &self.identity).await?;
+        self.session = self.connector.connect(&certificate).await?;
+        let _ = self.device.as_mut().unwrap().poll();
+        Ok(())
+    }
+
     /// Takes in one thing.
     pub async fn listen(&mut self) {
         let incoming =

@@ -1,7 +1,9 @@
 //! More parties than places: they take turns, and nobody drops out for it.
 
+use std::time::Duration;
+
 use quorate_coordinator::store::Store as _;
-use quorate_protocol::manifest::Mode;
+use quorate_protocol::manifest::{Deadlines, Mode};
 use quorate_transport::Limits;
 
 use crate::world::{Options, World};
@@ -43,4 +45,32 @@ async fn a_masked_round_through_few_places() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plain_round_through_few_places() {
     all_in_turn(Mode::Plain).await;
+}
+
+// RT-23: as many that hold places and never contribute as there are places, there first and back at once whenever they
+// have to part: everybody else has a turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn rt_23_holders_of_all_places_do_not_keep_the_others_out() {
+    const HOLDERS: u32 = PLACES as u32;
+    const PARTIES: u32 = HOLDERS + 12;
+    let limits = Limits { places: PLACES, turn: Duration::from_secs(1), ..Limits::default() };
+    let deadlines =
+        Deadlines { convene: 5_000, contribute: 20_000, check: 22_000, lock: 24_000, open: 26_000 };
+    let named = (HOLDERS..HOLDERS + MEMBERS as u32).collect();
+    let options = Options { rounds: 1, parties: PARTIES, limits, deadlines, named, ..Options::default() };
+    let world = World::start(options).await;
+    let mut holders = Vec::new();
+    for at in 0..HOLDERS {
+        holders.push(tokio::spawn(world.puppet(at).await.hold()));
+    }
+    let mut running = Vec::new();
+    for at in HOLDERS..PARTIES {
+        running.push(world.play(at, world.join(at).await));
+    }
+    world.finished().await;
+    let rows = world.store().await.rounds(None, None, 10).await.unwrap();
+    let included: Vec<u32> = rows.iter().map(|row| row.included).collect();
+    assert_eq!(included, [PARTIES - HOLDERS], "{:?} {:?}", world.node.status(), world.node.tally());
+    holders.iter().for_each(tokio::task::JoinHandle::abort);
+    running.iter().for_each(tokio::task::JoinHandle::abort);
 }
