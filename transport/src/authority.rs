@@ -25,12 +25,13 @@ use quorate_crypto::sign::PublicKey;
 use quorate_keys::{DeploymentId, PartyId};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData as _, SanType, SubjectPublicKeyInfo,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SignatureAlgorithm, SigningKey,
+    SubjectPublicKeyInfo,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use thiserror::Error;
 use time::OffsetDateTime;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::binding::{Binding, digest_of, public_key_of};
 
@@ -101,7 +102,7 @@ pub struct Authority {
     deployment: DeploymentId,
     coordinator: Digest,
     certificate: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
+    issuer: Issuer<'static, WipedKey>,
 }
 
 impl Authority {
@@ -115,7 +116,7 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let certificate = params.self_signed(&key).map_err(failed)?.der().clone();
-        let issuer = Issuer::new(params, key);
+        let issuer = Issuer::new(params, WipedKey(key));
         Ok(Self { deployment, coordinator: coordinator.key_hash(), certificate, issuer })
     }
 
@@ -136,7 +137,8 @@ impl Authority {
         if public_key_of(&certificate) != Some(key.subject_public_key_info()) {
             return Err(AuthorityError::Mismatch);
         }
-        let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|_| AuthorityError::Mismatch)?;
+        let issuer =
+            Issuer::from_ca_cert_der(&certificate, WipedKey(key)).map_err(|_| AuthorityError::Mismatch)?;
         Ok(Self { deployment, coordinator: coordinator.key_hash(), certificate, issuer })
     }
 
@@ -155,7 +157,7 @@ impl Authority {
     /// Its private key, PKCS#8 DER: to be stored where the coordinator's identity key is.
     #[must_use]
     pub fn key(&self) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new(self.issuer.key().serialize_der())
+        Zeroizing::new(self.issuer.key().0.serialize_der())
     }
 
     /// What parties pin.
@@ -202,6 +204,31 @@ impl Authority {
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Authority({})", self.pin())
+    }
+}
+
+/// The authority's key. What the library keeps of it as bytes is wiped on drop.
+struct WipedKey(KeyPair);
+
+impl Drop for WipedKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl PublicKeyData for WipedKey {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.der_bytes()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.0.algorithm()
+    }
+}
+
+impl SigningKey for WipedKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        self.0.sign(message)
     }
 }
 

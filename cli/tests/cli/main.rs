@@ -8,6 +8,7 @@
 mod admin;
 mod bench;
 mod coordinator;
+mod escrow;
 mod folders;
 mod help;
 mod inert;

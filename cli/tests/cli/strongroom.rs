@@ -1,4 +1,4 @@
-//! The strongroom through the binary: sealed start, `seal` and `unseal`, migration, escrow, `keys rewrap`.
+//! The strongroom through the binary: sealed start, `seal` and `unseal`, migration, `keys rewrap`.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -10,18 +10,16 @@ use std::time::{Duration, Instant};
 use quorate_coordinator::config::{Config, Environment};
 use quorate_coordinator::strongroom::{Strongroom, Unlock};
 use quorate_keys::disk::OsDisk;
-use quorate_keys::escrow::Answer;
-use quorate_keys::escrow::text::Portable as _;
 use quorate_keys::provider::file::{FileProvider, KeyFile};
 use quorate_keys::provider::{Description, KeyProvider as _};
 use serde_json::Value;
 
 use super::{json, quorate, run};
 
-const CONFIG: &str = "--config here/coordinator.toml";
+pub(super) const CONFIG: &str = "--config here/coordinator.toml";
 
 /// A coordinator in `here`, whose ports are any that are free.
-fn made() -> tempfile::TempDir {
+pub(super) fn made() -> tempfile::TempDir {
     let at = tempfile::tempdir().unwrap();
     let said = run(at.path(), "coordinator init here --listen 127.0.0.1:0 --admin 127.0.0.1:0");
     assert_eq!(said.code, Some(0), "{}", said.err);
@@ -34,7 +32,7 @@ fn made() -> tempfile::TempDir {
 }
 
 /// A coordinator process, killed with the test.
-struct Running(Child);
+pub(super) struct Running(pub(super) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -44,7 +42,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn start(at: &Path) -> Self {
+    pub(super) fn start(at: &Path) -> Self {
         let _ = fs::remove_file(at.join("here/running.json"));
         let mut command = quorate(at, &format!("coordinator run {CONFIG}"));
         let running = Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
@@ -52,7 +50,7 @@ impl Running {
         running
     }
 
-    fn end(mut self) {
+    pub(super) fn end(mut self) {
         let sent = std::process::Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
         assert!(sent.unwrap().success());
         assert!(self.0.wait().unwrap().success());
@@ -87,7 +85,7 @@ impl Running {
     }
 }
 
-fn until(mut there: impl FnMut() -> bool) {
+pub(super) fn until(mut there: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(60);
     while !there() {
         assert!(Instant::now() < end, "it hangs");
@@ -141,7 +139,7 @@ fn secrets(at: &Path) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// What the audit log says happened, verified.
-fn acts(at: &Path) -> Vec<String> {
+pub(super) fn acts(at: &Path) -> Vec<String> {
     let key = fs::read_to_string(at.join("here/audit-keys/log.vkey")).unwrap();
     let mut export = quorate(at, "audit export here/audit --key");
     let out = export.arg(key.trim()).output().unwrap();
@@ -283,72 +281,6 @@ fn plain_key_files_still_open_and_move_into_the_strongroom() {
     assert_eq!(run(at, &format!("coordinator migrate-keys {CONFIG}")).code, Some(2));
     Running::start(at).end();
     assert_eq!(acts(at), ["shard-opened", "unsealed"], "the log goes on under the same key");
-}
-
-/// [KL-20] The unlock secret is lost; two approve, two answer, one of three answers is wrong and named.
-#[test]
-fn kl_20_custodians_bring_a_lost_wrapping_key_back() {
-    let at = made();
-    let at = at.path();
-    let pin = run(at, &format!("coordinator pin {CONFIG}")).out;
-    let escrow = |words: &str| run(at, &format!("keys escrow {words}"));
-    let one = escrow(&format!("split {CONFIG} --custodians ada,bo --threshold 1 --out few"));
-    assert!(one.code == Some(2) && one.err.contains("at least 2"), "{}", one.err);
-    assert!(!at.join("few").exists());
-    let said = escrow(&format!("split {CONFIG} --custodians ada,bo,cy --threshold 2 --out shares"));
-    assert_eq!(
-        (said.code, said.out.as_str()),
-        (Some(0), "split 1 of wrapping/store@1: 2 of 3 bring it back\n")
-    );
-    Running::start(at).end();
-    // Fire: the unlock secret is gone.
-    fs::remove_file(at.join("here.unlock")).unwrap();
-    assert_eq!(escrow(&format!("request {CONFIG} --reason fire --out back")).code, Some(0));
-    let own = |who: &str| format!("back/request.txt --record back/record.txt --key shares/{who}/key.txt");
-    let early = escrow(&format!("answer {}", own("ada")));
-    assert!(early.code == Some(1) && early.err.contains("0 of 2 approvals"), "{}", early.err);
-    assert_eq!(escrow(&format!("approve {}", own("ada"))).out, "approved by 1 of 2: fire\n");
-    assert!(escrow(&format!("approve {}", own("ada"))).err.contains("one approver counts once"));
-    let alone = escrow(&format!("recover back {CONFIG}"));
-    assert!(alone.code == Some(1) && alone.err.contains("1 of 2 approvals"), "{}", alone.err);
-    assert_eq!(escrow(&format!("approve {}", own("cy"))).code, Some(0));
-    let foreign = escrow(
-        "answer back/request.txt --record back/record.txt --key shares/bo/key.txt --package shares/cy/package.txt",
-    );
-    assert!(foreign.code == Some(1) && foreign.err.contains("not sealed to this key"), "{}", foreign.err);
-    assert_eq!(escrow(&format!("answer {}", own("bo"))).out, "back/answer-bo.txt\n");
-    // Bo's answer under Cy's name is Cy's wrong share.
-    let mut answer = Answer::from_text(&fs::read_to_string(at.join("back/answer-bo.txt")).unwrap()).unwrap();
-    answer.index = 3;
-    fs::write(at.join("back/answer-cy.txt"), answer.to_text()).unwrap();
-    let wrong = escrow(&format!("recover back {CONFIG}"));
-    assert!(
-        wrong.code == Some(1) && wrong.err.contains("the share of custodian cy is wrong"),
-        "{}",
-        wrong.err
-    );
-    assert!(wrong.err.contains("1 of 2 shares; wrong: cy"), "{}", wrong.err);
-    assert!(!at.join("here.unlock").exists());
-    assert_eq!(escrow(&format!("answer {}", own("ada"))).code, Some(0));
-    let back = escrow(&format!("recover back {CONFIG}"));
-    assert_eq!((back.code, back.out.as_str()), (Some(0), "recovered wrapping/store@1\n"), "{}", back.err);
-    assert_eq!(run(at, &format!("coordinator pin {CONFIG}")).out, pin);
-    // Burnt: nothing runs before a new split.
-    let burnt = run(at, &format!("coordinator run {CONFIG}"));
-    assert!(burnt.code == Some(2) && burnt.err.contains("split the key anew"), "{}", burnt.err);
-    let moved = run(at, &format!("keys rewrap {CONFIG} --rotate"));
-    assert_eq!(moved.out, "3 of 3 keys moved to wrapping/store@2\n", "{}", moved.err);
-    assert_eq!(run(at, &format!("coordinator run {CONFIG}")).code, Some(2));
-    let said = escrow(&format!("split {CONFIG} --custodians ada,bo,cy --threshold 3 --out again"));
-    assert_eq!(said.out, "split 2 of wrapping/store@2: 3 of 3 bring it back\n", "{}", said.err);
-    Running::start(at).end();
-    let recovered = ["escrow-recovered", "escrow-burnt", "key-activated", "data-rewrapped", "escrow-split"];
-    let expected: Vec<_> = ["shard-opened", "escrow-split", "unsealed"]
-        .into_iter()
-        .chain(recovered)
-        .chain(["unsealed"])
-        .collect();
-    assert_eq!(acts(at), expected);
 }
 
 #[test]
