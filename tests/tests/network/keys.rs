@@ -129,6 +129,9 @@ async fn key_4_a_compromise_ends_the_round_under_way() {
     world.publish(list, Some(lists.key(2)), Urgency::AtOnce).await;
     world.finished().await;
     world.counted(0..6, &[1, 3]).await;
+    // Everybody left by itself, whatever it was about to do.
+    let left = |at| world.told(at).trouble.iter().any(|told| told.contains("KeyRevoked"));
+    assert!((0..6).all(left), "{:?}", world.told.lock().unwrap());
     let status = world.node.status();
     assert_eq!((status.jobs["job"].opened, status.jobs["job"].aborted), (2, 1), "{status:?}");
 }
