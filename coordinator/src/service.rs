@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use getrandom::SysRng;
-use quorate_crypto::sign::{PublicKey, SigningKey};
-use quorate_keys::{PartyId, Registry, RegistryError};
+use quorate_crypto::sign::SigningKey;
+use quorate_keys::{Registry, RegistryError};
 use quorate_protocol::coordinator::{
     CeremonyConfig, CeremonyError, Coordinator, CoordinatorEvent, KeysError, RoundConfig, StartError,
 };
@@ -180,15 +180,6 @@ impl Service {
             running.ledger.begin(&running.coordinator.snapshot(), None)?;
             Ok(done)
         })
-    }
-
-    /// Appends a key to the registry, durably, at any time; tell the party its place only after this ([REG-2]). Whether
-    /// the key may enrol is the caller's to know.
-    ///
-    /// # Errors
-    /// [`ServiceError::Registry`] if the registry cannot take the key.
-    pub fn enrol(&mut self, key: PublicKey) -> Result<PartyId, ServiceError> {
-        self.run(Call::at(Time(0)), |running| Ok(running.coordinator.enrol(key)?))
     }
 
     /// Who is not invited any more; to be said again after every start.

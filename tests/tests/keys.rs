@@ -47,10 +47,20 @@ fn tell(run: &mut Run<'_>, index: u32, list: &SignedKeyList) -> Result<(), Fault
 
 /// An announcement that somebody with this key makes, under any list.
 fn announce(deployment: &Deployment, round: u64, keys: Digest, key: &SigningKey) -> Vec<u8> {
+    announce_by(deployment, round, keys, (key, key))
+}
+
+/// The same, manifest and head signed by different keys.
+fn announce_by(
+    deployment: &Deployment,
+    round: u64,
+    keys: Digest,
+    (key, head): (&SigningKey, &SigningKey),
+) -> Vec<u8> {
     let manifest = Manifest { keys, ..deployment.plain_manifest(round) };
     let mut announce: Announce = deployment.announce(&manifest, &deployment.evidence, 0);
     announce.signature = sign(&ManifestStatement(manifest.hash()), &manifest.context(), key);
-    announce.head_signature = SignedHead::sign(manifest.head, &deployment.id(), key).signature;
+    announce.head_signature = SignedHead::sign(manifest.head, &deployment.id(), head).signature;
     announce.evidence.signature = key.sign(&announce.evidence.record.signed_digest());
     wire::encode(round, &announce)
 }
@@ -149,6 +159,11 @@ fn key_2_a_manifest_names_the_newest_list() {
         assert_eq!(hand(&mut run, 0, by(2, hash(list), 1)), Err(refused));
     }
     assert_eq!(hand(&mut run, 0, by(2, hash(&second), 3)), Err(FaultKind::BadSignature));
+    for keys in [(1, 2), (2, 1)] {
+        let keys = (&lists.key(keys.0), &lists.key(keys.1));
+        let frame = announce_by(&deployment, 2, hash(&second), keys);
+        assert_eq!(hand(&mut run, 0, frame), Err(FaultKind::BadSignature), "each by the active key");
+    }
     hand(&mut run, 0, by(2, hash(&second), 2)).unwrap();
 }
 

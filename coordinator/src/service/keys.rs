@@ -1,11 +1,11 @@
-//! The service's own keys: lists in force, who signs, what newcomers are told.
+//! Keys of the service and of parties: lists in force, who signs, who enrols and what newcomers are told.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::{PublicKey, SigningKey};
-use quorate_keys::{SignedHead, SignedKeyList};
+use quorate_keys::{PartyId, SignedHead, SignedKeyList};
 use quorate_protocol::coordinator::{KeysError, RestoreError};
 use quorate_protocol::id::Time;
 
@@ -67,6 +67,15 @@ impl Service {
     #[must_use]
     pub fn keys(&self) -> Option<&SignedKeyList> {
         self.coordinator()?.keys().signed()
+    }
+
+    /// Appends a key to the registry, durably, at any time; tell the party its place only after this ([REG-2]). Whether
+    /// the key may enrol is the caller's to know.
+    ///
+    /// # Errors
+    /// [`ServiceError::Registry`] if the registry cannot take the key.
+    pub fn enrol(&mut self, key: PublicKey) -> Result<PartyId, ServiceError> {
+        self.run(Call::at(Time(0)), |running| Ok(running.coordinator.enrol(key)?))
     }
 
     /// What a newcomer is told ([REG-3], [KEY-1]).

@@ -196,66 +196,42 @@ fn a_list_of_another_deployment_is_refused() {
     assert_eq!(step(&founding(), own(elsewhere, 1)), Err(KeyListError::Deployment));
 }
 
+/// Why a list is none once it was changed: it is not signed, and does not parse, whoever signed it.
+fn refused(change: impl Fn(&mut KeyList)) -> KeyListError {
+    let mut list = list(2, 2);
+    change(&mut list);
+    let made = SignedKeyList::sign(list.clone(), &key(2)).unwrap_err();
+    let bytes = serde_json::to_vec(&SignedKeyList { signed: list, ..own(self::list(2, 2), 2) }).unwrap();
+    assert_eq!(SignedKeyList::parse(&bytes), Err(made));
+    made
+}
+
+#[test]
+fn one_key_is_active_in_one_line() {
+    let with = |version, state| refused(|list| list.coordinator.extend([listed(version, state)]));
+    assert_eq!(with(4, ListedState::Active), KeyListError::Active);
+    assert_eq!(with(4, ListedState::Retiring), KeyListError::Order);
+    assert_eq!(with(1, ListedState::Pending), KeyListError::Order);
+    let none = refused(|list| list.coordinator.retain(|known, _| *known != id(2)));
+    assert_eq!(none, KeyListError::Active);
+    let named = |name: &str| {
+        let pending = listed(9, ListedState::Pending).1;
+        refused(|list| list.coordinator.extend([(name.parse().unwrap(), pending.clone())]))
+    };
+    assert_eq!(named("coordinator/other@9"), KeyListError::Order);
+    assert_eq!(named("model/identity@9"), KeyListError::Class);
+}
+
 #[test]
 fn what_cannot_be_a_list_is_none() {
-    let refused = |change: &dyn Fn(&mut KeyList)| {
-        let mut list = list(2, 2);
-        change(&mut list);
-        let made = SignedKeyList::sign(list.clone(), &key(2)).unwrap_err();
-        // Nor does it parse, signed by whomever.
-        let bytes = serde_json::to_vec(&SignedKeyList { signed: list, ..own(self::list(2, 2), 2) }).unwrap();
-        assert_eq!(SignedKeyList::parse(&bytes), Err(made));
-        made
-    };
-    let key_of = |seed| Key(key(seed).public().clone());
-    assert_eq!(
-        refused(&|list| list.coordinator.extend([listed(4, ListedState::Active)])),
-        KeyListError::Active
-    );
-    assert_eq!(
-        refused(&|list| {
-            list.coordinator.remove(&id(2));
-        }),
-        KeyListError::Active
-    );
-    assert_eq!(
-        refused(&|list| list.coordinator.extend([listed(4, ListedState::Retiring)])),
-        KeyListError::Order
-    );
-    assert_eq!(
-        refused(&|list| list.coordinator.extend([listed(1, ListedState::Pending)])),
-        KeyListError::Order
-    );
-    let other: KeyId = "coordinator/other@9".parse().unwrap();
-    assert_eq!(
-        refused(&|list| {
-            list.coordinator.insert(other.clone(), listed(9, ListedState::Pending).1);
-        }),
-        KeyListError::Order
-    );
-    let model: KeyId = "model/identity@9".parse().unwrap();
-    assert_eq!(
-        refused(&|list| {
-            list.coordinator.insert(model.clone(), listed(9, ListedState::Pending).1);
-        }),
-        KeyListError::Class
-    );
-    assert_eq!(
-        refused(&|list| {
-            list.audit.insert(id(4), key_of(4));
-        }),
-        KeyListError::Class
-    );
-    assert_eq!(
-        refused(&|list| {
-            list.audit.insert(audit_key(2), key_of(2));
-        }),
-        KeyListError::SameKey
-    );
-    assert_eq!(refused(&|list| list.revoked.extend([(id(1), NOW)])), KeyListError::Revoked);
-    assert_eq!(refused(&|list| list.seq = 0), KeyListError::Form);
-    assert_eq!(refused(&|list| list.v = 2), KeyListError::Form);
-    assert_eq!(refused(&|list| list.expires = list.issued), KeyListError::Form);
+    let audit =
+        |id: KeyId, seed| refused(|list| list.audit.extend([(id.clone(), Key(key(seed).public().clone()))]));
+    assert_eq!(audit(id(4), 4), KeyListError::Class);
+    assert_eq!(audit(audit_key(2), 2), KeyListError::SameKey);
+    assert_eq!(refused(|list| list.revoked.extend([(id(1), NOW)])), KeyListError::Revoked);
+    assert_eq!(refused(|list| list.seq = 0), KeyListError::Form);
+    assert_eq!(refused(|list| list.v = 2), KeyListError::Form);
+    assert_eq!(refused(|list| list.expires = list.issued), KeyListError::Form);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use quorate_coordinator::node::{Publication, PublishError, Urgency};
+use quorate_coordinator::status::{Current, Stage};
 use quorate_coordinator::{Service, ServiceError};
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::SigningKey;
@@ -125,12 +126,17 @@ async fn key_4_a_compromise_ends_the_round_under_way() {
     let world = World::start(options).await;
     let _crowd = world.crowd(6).await;
     world.opened(1).await;
-    world.until(|status| status.current.as_ref().is_some_and(|current| current.round == 2)).await;
+    // The committee stands: its members, at least, know the manifest.
+    let trains = |current: &Current| current.round == 2 && current.stage == Stage::Contribute;
+    world.until(|status| status.current.as_ref().is_some_and(trains)).await;
     let lists = world.lists();
     let list = lists.sign(lists.list(1, 2, &[1]));
     world.publish(list, Some(lists.key(2)), Urgency::AtOnce).await;
     world.finished().await;
     world.counted(0..6, &[1, 3]).await;
+    // They left by themselves, whatever they were about to do.
+    let left = |at| world.told(at).trouble.iter().any(|told| told.contains("KeyRevoked"));
+    assert!((0..4).all(left), "{:?}", world.told.lock().unwrap());
     let status = world.node.status();
     assert_eq!((status.jobs["job"].opened, status.jobs["job"].aborted), (2, 1), "{status:?}");
 }
