@@ -96,6 +96,8 @@ fn campaign() -> ExitCode {
     let campaigns = [
         ["--package", "quorate-crypto", "--lib"].as_slice(),
         ["--package", "quorate-coordinator", "--test", "killed"].as_slice(),
+        ["--release", "--package", "quorate-keys", "--test", "retrieval"].as_slice(),
+        ["--package", "quorate-tests", "--test", "network"].as_slice(),
         ["--package", "quorate-cli", "--test", "e2e"].as_slice(),
     ];
     let passed = campaigns.iter().all(|what| {

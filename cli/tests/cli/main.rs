@@ -12,6 +12,7 @@ mod escrow;
 mod folders;
 mod help;
 mod inert;
+mod keys;
 mod output;
 mod policy;
 mod quic;

@@ -14,6 +14,7 @@ mod packet;
 mod puppet;
 mod renew;
 mod rogue;
+mod rotations;
 mod rounds;
 mod silent;
 mod strangers;
