@@ -126,7 +126,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   machine-paths         no path of a machine, no registry host
   seeded-secrets        no way from a seed to a real secret
   fault-points          no build but those for tests can be told to die
-  campaign              RT-15, RT-66 and RT-69 with their full number of trials, then processes: 200 deaths at fault
+  campaign              RT-15, RT-66 and RT-69 with their full number of trials, 200 deaths of rotations, 200 at fault
                         points, and a training of 20 devices under kills; about an hour
   fuzz [--seconds S | --runs N] [--target NAME] [--seed SEED]
                         mutation campaigns over everything that reads bytes of others: N inputs of every
