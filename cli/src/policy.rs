@@ -25,7 +25,8 @@ Examples:
   quorate policy template strict > keys.toml
   quorate policy check keys.toml --against default
   quorate policy diff default keys.toml
-  quorate policy explain keys.toml";
+  quorate policy explain keys.toml
+  quorate policy schema > policy.schema.json";
 
 #[derive(Subcommand)]
 enum PolicyCommand {
@@ -59,6 +60,9 @@ enum PolicyCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print the JSON schema of a policy file
+    #[command(after_help = EXAMPLES)]
+    Schema,
     /// Print every rule, every value and what stands beside it
     #[command(after_help = EXAMPLES)]
     Explain {
@@ -73,6 +77,10 @@ pub fn run(args: &PolicyArgs) -> Result<(), Failure> {
         PolicyCommand::Template { name } => {
             let template = template(name).ok_or_else(|| Failure::usage(unknown(name)))?;
             print!("{}", template.text());
+            Ok(())
+        }
+        PolicyCommand::Schema => {
+            println!("{:#}", Policy::schema());
             Ok(())
         }
         PolicyCommand::Check { policy, against, json } => check(policy, against.as_deref(), *json),

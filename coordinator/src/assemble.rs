@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use quorate_keys::audit::What;
+use quorate_keys::audit::{Directory, Files as _, What};
 use quorate_keys::when::{At, Time};
 use quorate_protocol::epoch::MAX_PARTIES;
 use thiserror::Error;
 
 use crate::audit::{self, Audit, AuditError, Particulars};
 use crate::config::{CommitteePlan, Config};
+use crate::init::DEPLOYMENT;
 use crate::keeper::{Keeper, KeeperError, Places, Roots};
 use crate::models::{Exporter, ModelError, ModelStore};
 use crate::node::Parts;
@@ -75,6 +76,12 @@ pub async fn assemble(
         Places { room: keys, roots: Roots::new(&config.roots()), deployment: *authority.deployment() };
     let at = At::new(Time(now), 0);
     let keeper = Keeper::open(audit, places, config.rotation.policy.clone(), &identity, at)?;
+    // An older program did not write it down.
+    if config.deployment_id().is_err() {
+        Directory::new(&config.folder)
+            .write(DEPLOYMENT, authority.deployment().to_hex().as_bytes())
+            .map_err(AuditError::from)?;
+    }
     let service = Service::open(identity, &config.ledger())?;
     // Made by init only: a new one would have forgotten who is evicted.
     if !config.database().exists() {

@@ -31,6 +31,7 @@
 mod check;
 mod compare;
 mod rule;
+mod schema;
 mod template;
 mod value;
 

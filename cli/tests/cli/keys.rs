@@ -13,7 +13,7 @@ fn json(text: &str) -> Value {
 }
 
 fn line_of(said: &str, starts: &str) -> String {
-    said.lines().find(|line| line.starts_with(starts)).unwrap_or_default().to_owned()
+    said.lines().map(str::trim).find(|line| line.starts_with(starts)).unwrap_or_default().to_owned()
 }
 
 /// The state of a key, as `keys show` tells it; empty if there is none.

@@ -9,11 +9,11 @@ use crate::inventory::event::Trigger;
 use crate::when::Span;
 
 macro_rules! rule {
-    ($($(#[$doc:meta])* $field:ident: $type:ty => $stricter:ident;)*) => {
+    ($($(#[doc = $doc:literal])* $field:ident: $type:ty => $stricter:ident;)*) => {
         /// What the policy says about a class of keys, or about one name.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Rule {
-            $($(#[$doc])* pub $field: $type,)*
+            $($(#[doc = $doc])* pub $field: $type,)*
         }
 
         /// A rule as it stands in a file: any field may be missing.
@@ -45,6 +45,11 @@ macro_rules! rule {
         }
 
         impl Rule {
+            /// Each field: its name, what it means, and the form of its value as JSON schema.
+            pub(super) fn forms() -> Vec<(&'static str, String, serde_json::Value)> {
+                vec![$((stringify!($field), [$($doc),*].concat().trim().to_owned(), <$type as Text>::form()),)*]
+            }
+
             /// Names of the fields.
             pub const FIELDS: &[&str] = &[$(stringify!($field)),*];
 

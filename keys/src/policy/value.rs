@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
+use serde_json::{Value as Json, json};
 
 use crate::inventory::event::Trigger;
 use crate::inventory::word::Region;
@@ -81,6 +82,8 @@ impl Regions {
 
 const UNLIMITED: &str = "unlimited";
 const ANY: &str = "any";
+/// How a length of time is written.
+const SPAN: &str = "^[0-9]+[dhms]$";
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -141,11 +144,17 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Setting<T> {
 /// How a value is written: once in one way, since the policy's hash covers it.
 pub(super) trait Text {
     fn text(&self) -> String;
+    /// The same as JSON schema.
+    fn form() -> Json;
 }
 
 impl Text for Span {
     fn text(&self) -> String {
         self.to_string()
+    }
+
+    fn form() -> Json {
+        json!({ "type": "string", "pattern": SPAN })
     }
 }
 
@@ -153,11 +162,19 @@ impl Text for Period {
     fn text(&self) -> String {
         self.span().map_or(UNLIMITED.to_owned(), |span| span.to_string())
     }
+
+    fn form() -> Json {
+        json!({ "oneOf": [Span::form(), { "enum": [UNLIMITED] }] })
+    }
 }
 
 impl Text for Limit {
     fn text(&self) -> String {
         self.number().map_or(UNLIMITED.to_owned(), |number| number.to_string())
+    }
+
+    fn form() -> Json {
+        json!({ "oneOf": [u64::form(), { "enum": [UNLIMITED] }] })
     }
 }
 
@@ -168,6 +185,10 @@ impl Text for Deadline {
             Self::Wait => "wait".to_owned(),
         }
     }
+
+    fn form() -> Json {
+        json!({ "enum": ["go", "wait"] })
+    }
 }
 
 impl Text for Regions {
@@ -177,11 +198,19 @@ impl Text for Regions {
             Self::Only(list) => listed(list.iter().map(ToString::to_string)),
         }
     }
+
+    fn form() -> Json {
+        json!({ "oneOf": [{ "enum": [ANY] }, { "type": "array", "items": { "type": "string" } }] })
+    }
 }
 
 impl Text for BTreeSet<Span> {
     fn text(&self) -> String {
         listed(self.iter().map(ToString::to_string))
+    }
+
+    fn form() -> Json {
+        json!({ "type": "array", "items": Span::form() })
     }
 }
 
@@ -189,23 +218,45 @@ impl Text for BTreeSet<Trigger> {
     fn text(&self) -> String {
         listed(self.iter().map(|trigger| trigger.word().to_owned()))
     }
+
+    fn form() -> Json {
+        json!({ "type": "array", "items": { "enum": Trigger::ALL.map(Trigger::word) } })
+    }
 }
 
 impl Text for BTreeSet<u8> {
     fn text(&self) -> String {
         listed(self.iter().map(ToString::to_string))
     }
+
+    fn form() -> Json {
+        json!({ "type": "array", "items": u8::form() })
+    }
 }
 
-macro_rules! plain_text {
+impl Text for bool {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn form() -> Json {
+        json!({ "type": "boolean" })
+    }
+}
+
+macro_rules! number_text {
     ($($type:ty),*) => { $(impl Text for $type {
         fn text(&self) -> String {
             self.to_string()
         }
+
+        fn form() -> Json {
+            json!({ "type": "integer", "minimum": 0, "maximum": <$type>::MAX })
+        }
     })* };
 }
 
-plain_text!(u8, u16, u32, u64, bool);
+number_text!(u8, u16, u32, u64);
 
 fn listed(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))

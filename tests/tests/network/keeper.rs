@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use quorate_coordinator::audit::log_name;
-use quorate_coordinator::keeper::{Order, SignedOrder, audit_line, model_line};
+use quorate_coordinator::keeper::{
+    Order, PlainRoom, Room as _, RoomError, SignedOrder, audit_line, identity_line, model_line,
+};
 use quorate_coordinator::store::{Change, Store as _};
 use quorate_crypto::hash::Digest;
 use quorate_keys::audit::{Directory, Told, Trust, parse_verifier_key, tell};
@@ -83,7 +85,7 @@ async fn kl_27_keys_rotate_under_rounds_and_no_round_is_lost() {
     running.iter().for_each(tokio::task::JoinHandle::abort);
     world.stop().await;
     let told = told(world.folder.path(), &world);
-    for line in [audit_line(), model_line()] {
+    for line in [audit_line(), model_line(), identity_line()] {
         assert!(told.inventory.line(&line).unwrap().keys().count() >= 3, "{line}");
     }
     assert_eq!(told.report.shards.len() as u32, told.inventory.protecting(&audit_line()).unwrap().0.version);
@@ -98,6 +100,83 @@ async fn kl_27_keys_rotate_under_rounds_and_no_round_is_lost() {
         signers.insert(verified.key);
     }
     assert!(signers.len() >= 3, "{signers:?}");
+}
+
+/// [KL-9], [KL-10], [KL-27]: the identity key rotates under rounds; a party that was away and one that is new both go on
+/// with the key in force, and so does the coordinator after a stop.
+#[tokio::test(flavor = "multi_thread")]
+async fn kl_9_the_identity_rotates_and_everybody_follows() {
+    let pause = Duration::from_millis(1_500);
+    let options = Options { rounds: 6, wanted: Some(4), pause, keys: Some(RESTLESS), ..Options::default() };
+    let mut world = World::start(options).await;
+    let mut running = world.crowd(5).await;
+    world.until(|status| status.jobs["job"].opened >= 1).await;
+    running[4].abort();
+    world.until(|status| status.jobs["job"].opened >= 3).await;
+    world.stop().await;
+    world.restart().await;
+    running.push(world.play(4, world.open(4)));
+    running.push(world.play(5, world.join(5).await));
+    world.finished().await;
+    world.become_so(|| !world.told(4).counted.is_empty() && !world.told(5).counted.is_empty()).await;
+    assert_eq!(world.node.tally().aborted.values().sum::<u64>(), 0);
+    running.iter().for_each(tokio::task::JoinHandle::abort);
+    world.stop().await;
+    let told = told(world.folder.path(), &world);
+    assert!(told.inventory.line(&identity_line()).unwrap().keys().count() >= 4);
+}
+
+/// [KL-10]: the coordinator's own key is revoked in the middle of a round. The round ends without a sum, the successor
+/// signs the next one, and the list that parties know names the old key as revoked, so that nothing under it counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn kl_10_a_revoked_identity_signs_nothing_more() {
+    let options = Options { rounds: 2, training: Duration::from_secs(3), ..Options::default() };
+    let mut world = World::start(options).await;
+    let running = world.crowd(6).await;
+    world.until(|status| status.current.as_ref().is_some_and(|now| now.round == 1)).await;
+    let revoke = Order::Revoke { key: id("coordinator/identity@1"), since: now() };
+    assert_eq!(give(&world, &order(&world, revoke, 2)).await, "done");
+    assert_eq!(world.node.tally().aborted.values().sum::<u64>(), 1);
+    world.finished().await;
+    world.become_so(|| (0..6).all(|at| world.told(at).counted.len() == 2)).await;
+    running.iter().for_each(tokio::task::JoinHandle::abort);
+    world.stop().await;
+    let told = told(world.folder.path(), &world);
+    assert_eq!(told.inventory.protecting(&identity_line()).unwrap().0, id("coordinator/identity@2"));
+    assert_eq!(told.inventory.key(&id("coordinator/identity@1")).unwrap().state, State::Compromised);
+    // The secret of the revoked key is gone once its successor's list is in force.
+    world.restart().await;
+    let room = PlainRoom::new(&world.folder.path().join("keys"));
+    assert!(matches!(room.get(&id("coordinator/identity@1")), Err(RoomError::Unknown)));
+    let (stored, _) = quorate_coordinator::Service::signer(&world.folder.path().join("ledger"))
+        .unwrap()
+        .map(|signer| (signer.active, signer.founding))
+        .unwrap();
+    let active = told.inventory.key(&id("coordinator/identity@2")).unwrap();
+    assert_eq!(stored.key_hash(), active.origin.fingerprint);
+}
+
+/// Rounds a minute under a storm of rotations beside those without, in one run: a figure, part of `cargo xtask campaign`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a campaign: measures rounds a minute"]
+async fn campaign_rounds_during_a_storm_of_rotations() {
+    let mut rates = Vec::new();
+    for keys in ["", RESTLESS, "", RESTLESS] {
+        let options = Options { rounds: 60, keys: Some(keys), ..Options::default() };
+        let mut world = World::start(options).await;
+        let running = world.crowd(6).await;
+        world.until(|status| status.jobs["job"].opened >= 1).await;
+        let begun = std::time::Instant::now();
+        world.finished().await;
+        rates.push(59.0 * 60.0 / begun.elapsed().as_secs_f64());
+        assert_eq!(world.node.tally().aborted.values().sum::<u64>(), 0);
+        running.iter().for_each(tokio::task::JoinHandle::abort);
+        world.stop().await;
+        let told = told(world.folder.path(), &world);
+        let made: usize = told.inventory.lines().map(|(_, line)| line.keys().count().saturating_sub(1)).sum();
+        println!("{:>7.1} rounds a minute, {made} rotations", rates.last().unwrap());
+    }
+    println!("storm / steady: {:.3}", (rates[1] + rates[3]) / (rates[0] + rates[2]));
 }
 
 /// [KL-10], RT-12: a party's key is revoked in the middle of a round. The round ends at once without a sum, the party

@@ -10,7 +10,7 @@ use quorate_coordinator::Service;
 use quorate_coordinator::audit::{Audit, AuditPlaces};
 use quorate_coordinator::config::{InitialModel, Retention};
 use quorate_coordinator::job::Job;
-use quorate_coordinator::keeper::{Approvers, Keeper, Places, PlainRoom, Roots};
+use quorate_coordinator::keeper::{Approvers, Keeper, Places, PlainRoom, Room as _, Roots};
 use quorate_coordinator::models::ModelStore;
 use quorate_coordinator::node::{Node, Parts};
 use quorate_coordinator::optimise::Optimiser;
@@ -204,11 +204,14 @@ pub fn lists(name: &str) -> Lists {
     Lists::new(DeploymentId::new(name, identity.public()), &identity, 0)
 }
 
-/// The key with which a coordinator goes on.
-fn signer(name: &str, ledger: &Path) -> SigningKey {
-    let active = Service::signer(ledger).unwrap().map(|signer| signer.active);
+/// The key with which a coordinator goes on: one of the lists' own, or one that its keeper has made.
+fn signer(name: &str, folder: &Path) -> SigningKey {
+    let active = Service::signer(&folder.join("ledger")).unwrap().map(|signer| signer.active);
     let is_active = |key: &SigningKey| active.as_ref().is_none_or(|active| active == key.public());
-    (1..10).map(|version| lists(name).key(version)).find(is_active).unwrap()
+    let room = PlainRoom::new(&folder.join("keys"));
+    let kept = room.list().unwrap().into_iter().filter(|id| id.class() == Class::Coordinator);
+    let kept = kept.map(|id| SigningKey::from_bytes(room.get(&id).unwrap().as_slice().try_into().unwrap()));
+    (1..10).map(|version| lists(name).key(version)).chain(kept).find(is_active).unwrap()
 }
 
 pub async fn node_at(options: &Options, folder: &Path, address: SocketAddr) -> Node {
@@ -216,9 +219,10 @@ pub async fn node_at(options: &Options, folder: &Path, address: SocketAddr) -> N
     let deployment = DeploymentId::new(options.name, identity.public());
     let ledger = folder.join("ledger");
     let authority = authority(folder, options.name);
+    let identity = if ledger.exists() { signer(options.name, folder) } else { identity };
     let keeper = options.keys.map(|keys| keeper(folder, (&authority, keys), &identity));
     let service = if ledger.exists() {
-        Service::open(signer(options.name, &ledger), &ledger).unwrap()
+        Service::open(identity, &ledger).unwrap()
     } else {
         Service::create(identity, Registry::new(deployment), &ledger).unwrap()
     };
