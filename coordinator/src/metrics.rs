@@ -139,9 +139,12 @@ fn parties(text: &mut Text, tally: &Tally) {
     text.sample(&[("outcome", "refused")], tally.enrolments_refused);
 }
 
+/// Name, help and value of a figure of a class of keys.
+type Figure = (&'static str, &'static str, fn(&Gauge) -> u64);
+
 /// For every class from the start: a figure that is missing must be seen, too ([KL-28]).
 fn keys(text: &mut Text, tally: &Tally) {
-    let figures: [(&str, &str, fn(&Gauge) -> u64); 5] = [
+    let figures: [Figure; 5] = [
         ("quorate_keys_active", "Lines of keys with an active key, by class.", |gauge| gauge.active),
         ("quorate_key_age_seconds", "Age of the oldest active key of the class.", |gauge| gauge.age),
         ("quorate_key_uses", "Counted uses of the active keys of the class.", |gauge| gauge.uses),

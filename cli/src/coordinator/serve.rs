@@ -9,6 +9,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use quorate_coordinator::admin::{Admin, AdminConfig, NodeSource};
 use quorate_coordinator::assemble::assemble;
@@ -183,7 +184,7 @@ impl Process<'_> {
                 Order::Rewrap { .. } => {
                     reply(&answers, Answer::refused("it is sealed: quorate coordinator unseal first")).await;
                 }
-                Order::Unseal(unlock) => match open(self.config, Some(unlock)).await {
+                Order::Unseal(unlock) => match self.reopen(unlock).await {
                     Ok(open) => {
                         reply(&answers, Answer::done("unsealed: it serves parties")).await;
                         return Ok(Next::Open(open));
@@ -196,6 +197,16 @@ impl Process<'_> {
                 },
             }
         }
+    }
+
+    /// Opens again. The connections of the node before hold the port for as long as quiet ones last: parties that were cut
+    /// off in the middle of something are not heard of any more.
+    async fn reopen(&self, unlock: Unlock) -> Result<Open, Unopened> {
+        let end = Instant::now() + LINGER;
+        while std::net::UdpSocket::bind(self.config.listen).is_err() && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        open(self.config, Some(unlock)).await
     }
 
     fn note(&self) -> PathBuf {
@@ -286,5 +297,7 @@ async fn admin(config: &Config, stopping: watch::Receiver<bool>) -> Result<Optio
     Ok(Some(Served { address, source, serving }))
 }
 
+/// Longest wait for the port at an unsealing.
+const LINGER: Duration = Duration::from_secs(60);
 /// File in the coordinator's folder.
 const RUNNING: &str = "running.json";

@@ -130,7 +130,7 @@ struct RecoverArgs {
     /// Folder of the recovery, with the approved request and the answers in it
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// The new unlock secret, made there if it is a file that is not there; [keys] must name it [default: the one
+    /// The new unlock secret, made there if it is a file that is not there; the section keys must name it [default: the one
     /// that the configuration names]
     #[arg(long, value_name = "PLACE")]
     unlock: Option<String>,

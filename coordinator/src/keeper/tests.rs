@@ -166,9 +166,9 @@ fn kl_10_orders_rotate_with_overlap_and_revoke_without() {
     assert_eq!((compromise.since, compromise.approvers), (Time(DAY), by));
 }
 
-/// RT-33: one person, one key, one approval; an old order and another deployment's count for nothing.
+/// One person, one key, one approval; an old order and another deployment's count for nothing.
 #[test]
-fn rt_33_two_people_approve() {
+fn two_people_approve() {
     let keys = [SigningKey::from_bytes(&[1; 32]), SigningKey::from_bytes(&[2; 32])];
     let names: [Actor; 2] = ["operator:ada", "operator:bo"].map(|name| name.parse().unwrap());
     let approvers: Approvers =

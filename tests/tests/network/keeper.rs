@@ -107,7 +107,8 @@ async fn kl_27_keys_rotate_under_rounds_and_no_round_is_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn kl_9_the_identity_rotates_and_everybody_follows() {
     let pause = Duration::from_millis(1_500);
-    let options = Options { rounds: 6, wanted: Some(4), pause, keys: Some(RESTLESS), ..Options::default() };
+    let keys = Some(RESTLESS);
+    let options = Options { rounds: 6, parties: 5, wanted: Some(4), pause, keys, ..Options::default() };
     let mut world = World::start(options).await;
     let mut running = world.crowd(5).await;
     world.until(|status| status.jobs["job"].opened >= 1).await;
@@ -116,6 +117,7 @@ async fn kl_9_the_identity_rotates_and_everybody_follows() {
     world.stop().await;
     world.restart().await;
     running.push(world.play(4, world.open(4)));
+    world.token(u64::MAX >> 1).await;
     running.push(world.play(5, world.join(5).await));
     world.finished().await;
     world.become_so(|| !world.told(4).counted.is_empty() && !world.told(5).counted.is_empty()).await;
@@ -218,7 +220,7 @@ async fn rt_12_a_revoked_key_ends_the_round_and_stays_out() {
 /// The key that signs models is revoked: the next model has another signer, and what the old key signed is refused
 /// from the compromise on, whatever time the bundle claims.
 #[tokio::test(flavor = "multi_thread")]
-async fn rt_45_a_revoked_model_key_signs_nothing_more() {
+async fn kl_10_a_revoked_model_key_signs_nothing_more() {
     let options = Options { rounds: 3, pause: Duration::from_secs(3), ..Options::default() };
     let mut world = World::start(options).await;
     let running = world.crowd(6).await;

@@ -1,7 +1,9 @@
 //! Who has no right to speak with a node, at the node (RT-42, RT-44).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use quorate_coordinator::status::Tally;
 use quorate_coordinator::store::Store as _;
 use quorate_protocol::wire::{Poll, encode};
 use quorate_transport::{Certificate, Closed, Connector, Limits, Refusal, TransportError};
@@ -63,7 +65,9 @@ async fn rt_42_the_node_hears_of_no_stranger() {
     assert!(knock(&world, &connector, &again).await, "evicted");
     let refused = connector.certify(puppet.enrolled.id, &puppet.identity).await;
     assert!(matches!(refused, Err(TransportError::Refused(Refusal::Unknown))), "{refused:?}");
-    assert_eq!(world.node.tally(), before);
+    // What the keys' figures say changes with time and with nobody's doing.
+    let figures = |tally: Tally| Tally { keys: BTreeMap::new(), key_findings: BTreeMap::new(), ..tally };
+    assert_eq!(figures(world.node.tally()), figures(before));
 }
 
 // RT-44: who fails to prove a key is no party afterwards, and a proof counts on its own connection only.
