@@ -43,7 +43,7 @@ use crate::audit::{Audit, AuditError, Particulars, event, text};
 
 pub use lines::{audit_line, identity_line, model_line};
 pub use list::NextList;
-pub use order::{Approvers, Order, OrderError, SignedOrder};
+pub use order::{Approvers, FRESH, MAX_ORDER, Order, OrderError, SignedOrder};
 pub use room::{PlainRoom, Room, RoomError};
 pub use roots::{Roots, RootsError};
 pub use sign::{MODEL_FILE, ModelFacts};

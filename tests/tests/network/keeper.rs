@@ -181,10 +181,10 @@ async fn campaign_rounds_during_a_storm_of_rotations() {
     println!("storm / steady: {:.3}", (rates[1] + rates[3]) / (rates[0] + rates[2]));
 }
 
-/// [KL-10], RT-12: a party's key is revoked in the middle of a round. The round ends at once without a sum, the party
+/// [KL-10]: a party's key is revoked in the middle of a round. The round ends at once without a sum, the party
 /// is cut off and cannot come back, the others go on; one person alone could not have done it.
 #[tokio::test(flavor = "multi_thread")]
-async fn rt_12_a_revoked_key_ends_the_round_and_stays_out() {
+async fn kl_10_a_revoked_key_ends_the_round_and_stays_out() {
     let options =
         Options { rounds: 2, wanted: Some(5), training: Duration::from_secs(4), ..Options::default() };
     let mut world = World::start(options).await;
