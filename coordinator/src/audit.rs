@@ -80,6 +80,8 @@ pub struct Audit {
     log: Log,
     sinks: Sinks,
     queued: Option<Recorded>,
+    /// The key of a new shard that could not be begun yet.
+    next: Option<SigningKey>,
     /// What could not be queued yet.
     waiting: Vec<Event>,
 }
@@ -111,9 +113,16 @@ impl Audit {
             }
             loaded => loaded?,
         };
-        let log = Log(Arc::new(Mutex::new(ShardSink::new(shard, files, marks, key))));
+        let closed = shard.is_closed();
+        let mut sink = ShardSink::new(shard, files, marks, key);
+        if closed {
+            // Interrupted between the end of a shard and the begin of the next.
+            let next = known_key(places, room, number.saturating_add(1))?;
+            sink.rotate(&name, next, Act { at: now, actor: text(ACTOR), reason: text("a new shard") })?;
+        }
+        let log = Log(Arc::new(Mutex::new(sink)));
         let sinks = Sinks::new(vec![Box::new(log.clone())], PATIENCE);
-        Ok(Self { places: places.clone(), name, log, sinks, queued: None, waiting: Vec::new() })
+        Ok(Self { places: places.clone(), name, log, sinks, queued: None, next: None, waiting: Vec::new() })
     }
 
     /// Verifies the whole log and gives the inventory that it tells.
@@ -134,7 +143,11 @@ impl Audit {
     /// [`AuditError`]; done again with the same key, it goes on from there.
     pub fn rotate(&mut self, next: SigningKey, now: u64) -> Result<(), AuditError> {
         let act = Act { at: now, actor: text(ACTOR), reason: text("a new shard") };
-        Ok(self.log.lock().rotate(&self.name, next, act)?)
+        let kept = SigningKey::from_bytes(&next.to_bytes());
+        let outcome = self.log.lock().rotate(&self.name, next, act);
+        // A closed shard takes nothing: the next one is begun before anything else is written.
+        self.next = outcome.is_err().then_some(kept);
+        Ok(outcome?)
     }
 
     /// The log's name.
@@ -171,13 +184,19 @@ impl Audit {
     /// # Errors
     /// If the log takes nothing: the node must not act. What was noted is kept for the next call.
     pub(crate) fn settle(&mut self, now: u64) -> Result<(), Closed> {
+        if let Some(next) = self.next.take() {
+            self.rotate(next, now).map_err(|_| Closed)?;
+        }
         let mut waiting = std::mem::take(&mut self.waiting).into_iter();
         while let Some(event) = waiting.next() {
             let line = serde_json::to_vec(&event).map_err(|_| Closed)?;
             match self.sinks.queue(line, now) {
                 Ok(queued) => self.queued = Some(queued),
                 Err(closed) => {
-                    self.waiting = std::iter::once(event).chain(waiting).take(MOST).collect();
+                    // What the inventory stands on is kept whatever comes.
+                    let kept = std::iter::once(event).chain(waiting).enumerate();
+                    let kept = kept.filter(|(at, event)| *at < MOST || event.change.is_some());
+                    self.waiting = kept.map(|(_, event)| event).collect();
                     return Err(closed);
                 }
             }

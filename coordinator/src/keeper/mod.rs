@@ -27,6 +27,7 @@ mod wrapping;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::SigningKey;
 use quorate_keys::audit::{self as log, Closed, EntryError, Fact, TellError, Value, What};
 use quorate_keys::inventory::event::{Cause, Change, Event, Origin};
@@ -132,6 +133,8 @@ pub struct Keeper {
     blocks: BTreeMap<KeyName, Block>,
     /// Keys whose secrets are gone for certain.
     wiped: BTreeSet<KeyId>,
+    /// Orders that were carried out, by the log: none counts twice, whatever the database says.
+    executed: BTreeSet<Digest>,
     deployment: DeploymentId,
     /// Public keys, as the log has them.
     public: BTreeMap<KeyId, Value>,
@@ -166,6 +169,7 @@ impl Keeper {
             by_policy: word(&by_policy),
             blocks: BTreeMap::new(),
             wiped: BTreeSet::new(),
+            executed: told.orders,
             deployment: places.deployment,
             public: told.public,
             signer: identity_line().version(1),

@@ -8,8 +8,8 @@
 //! | order | approvers | what it does |
 //! | --- | --- | --- |
 //! | rotate | none | a successor is made now; the overlap is as ever ([KL-10]: nothing in flight fails) |
-//! | roll back | 2 | the predecessor that still retires is active again |
-//! | suspend, resume | 2 | out of use, and back |
+//! | roll back | 2 | the predecessor that still retires is active again; models only |
+//! | suspend, resume | 2 | out of use, and back; models only |
 //! | revoke | 2 | compromised since a time: no overlap, what is in flight fails |
 //!
 //! # Security
@@ -22,16 +22,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate_crypto::hash::{Digest, from_hex};
 use quorate_crypto::labels;
 use quorate_crypto::sign::{PublicKey, Signature, SigningKey};
+use quorate_keys::audit::{Fact, Value};
 use quorate_keys::inventory::event::{Cause, Change, Event, Trigger};
 use quorate_keys::inventory::word::Actor;
 use quorate_keys::plan::may_roll_back;
-use quorate_keys::state::State;
 use quorate_keys::when::{At, Time};
 use quorate_keys::{Class, KeyId, KeyName, signed};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Keeper, KeeperError};
+use super::{Keeper, KeeperError, audit_line, identity_line, model_line};
 use crate::audit::Particulars;
 
 /// What is to be done.
@@ -187,7 +187,10 @@ impl Keeper {
     ///
     /// # Errors
     /// [`KeeperError::Order`] if it cannot be carried out; then nothing has changed.
-    pub fn execute(&mut self, at: At, order: &Order, by: &BTreeSet<Actor>) -> Result<(), KeeperError> {
+    pub fn execute(&mut self, at: At, signed: &SignedOrder, by: &BTreeSet<Actor>) -> Result<(), KeeperError> {
+        let (order, digest) = (&signed.order, signed.digest()?);
+        // A log that takes nothing: nothing is changed.
+        self.settle(at)?;
         let actor = by.first().cloned().unwrap_or_else(|| self.own.clone());
         let say =
             |cause, key: &KeyId, change| Event { at, actor: actor.clone(), cause, key: key.clone(), change };
@@ -203,6 +206,9 @@ impl Keeper {
                 }
                 say(command, &key, Change::Triggered(Trigger::Command))
             }
+            Order::RollBack { key } | Order::Suspend { key } if key.class() != Class::Model => {
+                return Err(OrderError::NoWay { class: key.class() }.into());
+            }
             Order::RollBack { key } => {
                 may_roll_back(key, &self.inventory, self.policy.rule(&key.name)).map_err(OrderError::from)?;
                 say(command, key, Change::RolledBack)
@@ -214,12 +220,21 @@ impl Keeper {
                 say(Cause::Event(Trigger::Compromise), key, change)
             }
         };
-        let reason = super::reason(event.cause);
-        self.happened(event, reason, Particulars::new())?;
+        let names: Vec<_> = by.iter().map(Actor::as_str).collect();
+        let reason = format!("{}, approved by {}", super::reason(event.cause), names.join(", "));
+        let facts = Particulars::from([(Fact::Operation, Value::Digest(digest))]);
+        self.happened(event, &reason, facts)?;
+        self.executed.insert(digest);
         if let Order::Revoke { key, .. } = order {
             self.cascade(at, key, by)?;
         }
         Ok(self.settle(at)?)
+    }
+
+    /// Whether an order was carried out before, by the log.
+    #[must_use]
+    pub fn has_executed(&self, digest: &Digest) -> bool {
+        self.executed.contains(digest)
     }
 
     /// A wrapping key in other hands has given away what it wrapped: that needs successors, too.
@@ -227,9 +242,8 @@ impl Keeper {
         if key.class() != Class::Wrapping {
             return Ok(());
         }
-        for below in self.inventory.below(key) {
-            let active = self.inventory.key(&below).is_some_and(|key| key.state == State::Active);
-            if active {
+        for line in [identity_line(), audit_line(), model_line()] {
+            if let Ok((below, _)) = self.inventory.protecting(&line) {
                 let actor = by.first().cloned().unwrap_or_else(|| self.own.clone());
                 let change = Change::Triggered(Trigger::Compromise);
                 let cause = Cause::Event(Trigger::Compromise);
@@ -264,6 +278,12 @@ pub enum OrderError {
     /// Keys of this class are not rotated by order.
     #[error("keys of this class are made anew each time, not rotated")]
     Class,
+    /// Keys of this class do not go back and are not suspended.
+    #[error("keys of class {class} are not suspended and do not go back: rotate or revoke them")]
+    NoWay {
+        /// The class.
+        class: Class,
+    },
     /// The policy does not take commands for it.
     #[error("the policy has no trigger \"command\" for it")]
     Policy,

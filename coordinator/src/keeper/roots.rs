@@ -13,6 +13,7 @@ use quorate_keys::audit::{Directory, Fact, Files as _, Value, What};
 use quorate_keys::inventory::event::{Algorithm, Cause, Change, Event, Origin, Trigger};
 use quorate_keys::inventory::key::Line;
 use quorate_keys::root::{Key, RootError, SignedRoot, TrustRoot};
+use quorate_keys::state::State;
 use quorate_keys::when::At;
 use quorate_keys::{Class, KeyId};
 use thiserror::Error;
@@ -145,8 +146,10 @@ impl Keeper {
         let keys: BTreeMap<KeyId, PublicKey> =
             says.keys.iter().map(|(id, Key(key))| (id.clone(), key.clone())).collect();
         for (id, key) in &keys {
-            if self.inventory.key(id).is_none() {
-                self.enter_root_key(at, id, key)?;
+            // A name that does not fit what there was is the people's own affair: the root is in force all the same.
+            match self.enter_root_key(at, id, key) {
+                Ok(()) | Err(KeeperError::Rejected { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         let gone = |id: &KeyId| id.class() == Class::Root && !keys.contains_key(id);
@@ -192,7 +195,11 @@ impl Keeper {
         let facts = Particulars::from([(Fact::PublicKey, Value::Key(key.clone()))]);
         let created =
             Event { at, actor: self.own.clone(), cause, key: id.clone(), change: Change::Created(origin) };
-        self.happened(created, "the trust root names it", facts)?;
+        match self.inventory.key(id).map(|key| key.state) {
+            None => self.happened(created, "the trust root names it", facts)?,
+            Some(State::Pending) => {}
+            Some(_) => return Ok(()),
+        }
         self.done(at, id, (cause, Change::Activated))
     }
 }

@@ -60,6 +60,12 @@ fn id(text: &str) -> KeyId {
     text.parse().unwrap()
 }
 
+/// An order as it comes from the database; its approvals were looked at before.
+fn signed(order: Order) -> SignedOrder {
+    let nonce = quorate_crypto::hash::Digest::from_bytes([3; 32]);
+    SignedOrder { deployment: *deployment(), nonce, created: DAY, order, approvals: [].into() }
+}
+
 fn actors(names: [&str; 2]) -> BTreeSet<Actor> {
     names.map(|name| name.parse().unwrap()).into()
 }
@@ -145,18 +151,21 @@ fn kl_10_orders_rotate_with_overlap_and_revoke_without() {
     let mut keeper = open(folder.path(), DAY);
     let (line, by) = (model_line(), actors(["operator:ada", "operator:bo"]));
     let state = |keeper: &Keeper, key: &str| keeper.inventory().key(&id(key)).unwrap().state;
-    keeper.execute(at(DAY), &Order::Rotate { line: line.clone() }, &BTreeSet::new()).unwrap();
+    keeper.execute(at(DAY), &signed(Order::Rotate { line: line.clone() }), &BTreeSet::new()).unwrap();
     keeper.step(at(DAY)).unwrap();
     assert_eq!(state(&keeper, "model/global@2"), State::Pending);
     keeper.step(at(DAY + 7_200)).unwrap();
     assert_eq!(state(&keeper, "model/global@2"), State::Active);
     assert_eq!(state(&keeper, "model/global@1"), State::Retiring);
     let back = Order::RollBack { key: id("model/global@2") };
-    keeper.execute(at(DAY + 7_201), &back, &by).unwrap();
+    keeper.execute(at(DAY + 7_201), &signed(back), &by).unwrap();
     assert_eq!(state(&keeper, "model/global@1"), State::Active);
+    let identity = Order::RollBack { key: id("coordinator/identity@1") };
+    let refused = keeper.execute(at(DAY + 7_201), &signed(identity), &by);
+    assert!(matches!(refused, Err(KeeperError::Order(OrderError::NoWay { .. }))));
 
     let revoke = Order::Revoke { key: id("model/global@1"), since: DAY };
-    keeper.execute(at(DAY + 7_300), &revoke, &by).unwrap();
+    keeper.execute(at(DAY + 7_300), &signed(revoke), &by).unwrap();
     keeper.step(at(DAY + 7_300)).unwrap();
     assert_eq!(state(&keeper, "model/global@1"), State::Compromised);
     assert_eq!(keeper.model_key().unwrap().unwrap().0, id("model/global@3"));
@@ -208,7 +217,7 @@ fn two_people_approve() {
 fn kl_24_an_interrupted_change_of_shard_is_finished() {
     let folder = tempfile::tempdir().unwrap();
     let mut keeper = open(folder.path(), DAY);
-    keeper.execute(at(DAY), &Order::Rotate { line: audit_line() }, &BTreeSet::new()).unwrap();
+    keeper.execute(at(DAY), &signed(Order::Rotate { line: audit_line() }), &BTreeSet::new()).unwrap();
     keeper.step(at(DAY)).unwrap();
     // The activation is recorded, and the process ends before the shard is changed.
     let event = quorate_keys::inventory::event::Event {
@@ -284,4 +293,55 @@ fn kl_13_trust_roots_step_and_are_recorded() {
     std::fs::remove_file(folder.path().join("trust/2.json")).unwrap();
     let set_back = open_with(folder.path(), 3 * DAY, &identity());
     assert!(matches!(set_back, Err(KeeperError::Roots(RootsError::Missing { recorded: 2, found: 1 }))));
+}
+
+/// [KL-24]: a stop anywhere within the change of shard: after the old one was closed, and after the new one was marked.
+#[test]
+fn kl_24_a_change_of_shard_that_is_cut_off_goes_on() {
+    for cut in ["2", "2/checkpoint"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut keeper = open(folder.path(), DAY);
+        keeper.execute(at(DAY), &signed(Order::Rotate { line: audit_line() }), &BTreeSet::new()).unwrap();
+        keeper.step(at(DAY)).unwrap();
+        keeper.step(at(DAY + 7_200)).unwrap();
+        assert_eq!(keeper.audit.shard(), 2);
+        drop(keeper);
+        // As if the process had ended before these were written.
+        let path = folder.path().join("audit").join(cut);
+        if path.is_dir() {
+            std::fs::remove_dir_all(&path).unwrap();
+            // The mark of the second shard is not there either: marks are named by a hash, the newer one goes.
+            let marks = std::fs::read_dir(folder.path().join("audit-keys/marks")).unwrap();
+            let newest = marks
+                .map(|mark| mark.unwrap().path())
+                .max_by_key(|path| path.metadata().unwrap().modified().unwrap());
+            std::fs::remove_file(newest.unwrap()).unwrap();
+        } else {
+            std::fs::remove_file(&path).unwrap();
+        }
+        let keeper = open(folder.path(), DAY + 7_300);
+        assert_eq!(keeper.audit.shard(), 2, "{cut}");
+        assert_eq!(told(folder.path()).inventory, *keeper.inventory());
+    }
+}
+
+/// A pending audit key that is revoked still opens and closes its shard: the log goes on to the next.
+#[test]
+fn a_revoked_pending_audit_key_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut keeper = open(folder.path(), DAY);
+    let by = actors(["operator:ada", "operator:bo"]);
+    keeper.execute(at(DAY), &signed(Order::Rotate { line: audit_line() }), &BTreeSet::new()).unwrap();
+    keeper.step(at(DAY)).unwrap();
+    let revoke = signed(Order::Revoke { key: id("audit/log@2"), since: DAY });
+    keeper.execute(at(DAY + 1), &revoke, &by).unwrap();
+    assert!(keeper.has_executed(&revoke.digest().unwrap()));
+    for hours in 0..6 {
+        keeper.step(at(DAY + 2 + hours * 3_600)).unwrap();
+    }
+    assert_eq!(keeper.audit.shard(), 3);
+    drop(keeper);
+    let keeper = open(folder.path(), DAY + 30_000);
+    // Told by the log: the order does not count again.
+    assert!(keeper.has_executed(&revoke.digest().unwrap()));
 }

@@ -13,7 +13,7 @@ use super::task::{Task, tolerable, wall};
 use crate::audit::Particulars;
 use crate::keeper::{Keeper, KeeperError, ModelFacts, Order, SignedOrder, identity_line};
 use crate::models::Version;
-use crate::store::Store;
+use crate::store::{Change, Store};
 
 impl<S: Store> Task<S> {
     fn at(&self) -> At {
@@ -57,14 +57,16 @@ impl<S: Store> Task<S> {
         let Some(keeper) = &mut self.keeper else { return true };
         // First what is due: a key whose time is over is not counted any more.
         let outcome = keeper.step(at).and_then(|stepped| keeper.count_entries(at).map(|()| stepped));
-        self.tended = Some(Instant::now());
+        self.tended = None;
         match outcome {
             Ok(stepped) => {
                 for key in &stepped.changed {
                     crate::events::key_changed(key);
                 }
                 self.measure(at);
-                self.publish_list(at)
+                let done = self.publish_list(at);
+                self.tended = done.then(Instant::now);
+                done
             }
             Err(error) => self.held_up(&error),
         }
@@ -89,8 +91,14 @@ impl<S: Store> Task<S> {
                 true
             }
             Err(error) => {
-                self.why = Some(error.to_string());
-                crate::events::waiting(&error.to_string());
+                let why = error.to_string();
+                if self.why.as_ref() != Some(&why) {
+                    crate::events::waiting(&why);
+                }
+                self.why = Some(why);
+                let again = self.now().plus(u64::try_from(TEND.as_millis()).unwrap_or(u64::MAX));
+                self.wakes.insert(again);
+                self.changed();
                 false
             }
         }
@@ -202,23 +210,28 @@ impl<S: Store> Task<S> {
             self.service.cancel(self.now()).or_else(tolerable)?;
             self.perform().await?;
         }
-        let Some(keeper) = &mut self.keeper else { return Ok("refused: there is no audit log".to_owned()) };
-        if let Err(error) = keeper.execute(at, &signed.order, &by) {
-            return Ok(format!("refused: {error}"));
-        }
-        self.tended = None;
+        let digest = signed.digest().ok();
+        let known = |keeper: &Keeper| digest.is_none_or(|digest| keeper.has_executed(&digest));
+        let again = self.keeper.as_ref().is_none_or(known);
+        // First out, then revoked: a stop in between leaves nobody in whose key is known to be in other hands.
         if let Order::Revoke { key, .. } = &signed.order
             && key.class() == Class::Participant
             && let Ok(index) = key.name.name().parse()
         {
-            let evicted = self.store.node_evict(index, wall(), "its key was revoked").await;
+            match self.store.node_evict(index, wall(), "its key was revoked").await {
+                Err(_) => return Ok("refused: the database does not take the eviction".to_owned()),
+                Ok(Change::Unknown) => return Ok("refused: no such party".to_owned()),
+                Ok(_) => {}
+            }
             let mut all = self.shared.evicted();
             all.insert(index);
             self.evict(all);
-            if evicted.is_err() {
-                crate::events::store_failed("evictions");
-            }
         }
+        let Some(keeper) = &mut self.keeper else { return Ok("refused: there is no audit log".to_owned()) };
+        if !again && let Err(error) = keeper.execute(at, signed, &by) {
+            return Ok(format!("refused: {error}"));
+        }
+        self.tended = None;
         Ok("done".to_owned())
     }
 }

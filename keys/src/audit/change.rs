@@ -10,7 +10,9 @@
 //! An entry whose words disagree with its change is refused when it is read: nobody can write "retired" for people and
 //! "activated" for programs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use quorate_crypto::hash::Digest;
 
 use thiserror::Error;
 
@@ -89,6 +91,8 @@ pub struct Told {
     pub events: Vec<KeyEvent>,
     /// Public keys, as the entries of their making say them.
     pub public: BTreeMap<KeyId, Value>,
+    /// Digests of the orders that were carried out.
+    pub orders: BTreeSet<Digest>,
     /// Version of the newest trust root that was recorded; 0 if none was.
     pub root: u64,
     /// What was verified.
@@ -135,7 +139,7 @@ pub fn model_keys(
 /// # Errors
 /// What is wrong with the log, or the first event in it that cannot have happened.
 pub fn tell(files: &dyn Files, trust: &Trust, known: &[Checkpoint]) -> Result<Told, TellError> {
-    let (mut events, mut public, mut root) = (Vec::new(), BTreeMap::new(), 0);
+    let (mut events, mut public, mut orders, mut root) = (Vec::new(), BTreeMap::new(), BTreeSet::new(), 0);
     let report = verify_each(files, trust, known, &mut |entry, _| {
         if let (What::RootStepped, Some(Value::Number(version))) =
             (entry.event.what, entry.event.facts.get(&Fact::Version))
@@ -143,13 +147,16 @@ pub fn tell(files: &dyn Files, trust: &Trust, known: &[Checkpoint]) -> Result<To
             root = root.max(*version);
         }
         let Some(event) = entry.event.key_event() else { return };
+        if let Some(Value::Digest(order)) = entry.event.facts.get(&Fact::Operation) {
+            orders.insert(*order);
+        }
         if let (Change::Created(_), Some(key)) = (&event.change, entry.event.facts.get(&Fact::PublicKey)) {
             public.insert(event.key.clone(), key.clone());
         }
         events.push(event.clone());
     })?;
     let inventory = Inventory::replay(&events).map_err(|(at, why)| TellError::Impossible { at, why })?;
-    Ok(Told { inventory, events, public, root, report })
+    Ok(Told { inventory, events, public, orders, root, report })
 }
 
 /// Why a log gives no inventory.

@@ -332,7 +332,13 @@ impl<F: Files, M: Marks> ShardSink<F, M> {
         }
         self.shard.publish(&mut self.files, &mut Signer::new(&self.key, &mut self.marks))?;
         let end = self.shard.checkpoint();
-        let mut shard = Shard::after(name, (self.shard.number(), &end), next.public(), act)?;
+        // An attempt that was cut off may have left a mark: what was signed then goes on, and is not written otherwise.
+        let number = self.shard.number().checked_add(1).ok_or(LogError::Full)?;
+        let before = Shard::load(&self.files, name, number, &Signer::new(&next, &mut self.marks));
+        let mut shard = match before {
+            Err(LogError::Missing) => Shard::after(name, (self.shard.number(), &end), next.public(), act)?,
+            before => before?,
+        };
         shard.publish(&mut self.files, &mut Signer::new(&next, &mut self.marks))?;
         (self.shard, self.key) = (shard, next);
         Ok(())
