@@ -25,8 +25,8 @@ Examples:
   quorate keys history model/global
   quorate keys rotate model/global
   quorate keys rollback model/global@2 --approver ada=ada.key --approver bo=bo.key
-  quorate keys suspend participant/7@1 --approver ada=ada.key --approver bo=bo.key
-  quorate keys resume participant/7@1 --approver ada=ada.key --approver bo=bo.key
+  quorate keys suspend model/global@2 --approver ada=ada.key --approver bo=bo.key
+  quorate keys resume model/global@2 --approver ada=ada.key --approver bo=bo.key
   quorate keys orders
   quorate keys revoke model/global@1 --reason compromise --approver ada=ada.key --approver bo=bo.key
   quorate keys timeline model/global@1 --from 1764190000
@@ -85,7 +85,7 @@ pub enum KeysCommand {
         #[command(flatten)]
         order: OrderArgs,
     },
-    /// Let the predecessor of an active key be active again, while it still retires; two approvers
+    /// Let the predecessor of an active model key be active again, while it still retires; two approvers
     #[command(after_help = EXAMPLES)]
     Rollback {
         /// The active key that gives its place back
@@ -93,7 +93,7 @@ pub enum KeysCommand {
         #[command(flatten)]
         order: OrderArgs,
     },
-    /// Take a key out of use until further notice; two approvers
+    /// Take a model key out of use until further notice; two approvers
     #[command(after_help = EXAMPLES)]
     Suspend {
         /// The key

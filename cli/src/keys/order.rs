@@ -13,6 +13,7 @@ use quorate_coordinator::store::{Change, OrderRow, SqliteStore, Store as _, Stor
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::SigningKey;
 use quorate_keys::inventory::word::Actor;
+use quorate_sim::report::write_atomic;
 use rand_core::{Rng as _, UnwrapErr};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -117,11 +118,7 @@ fn read(file: &Path) -> Result<SignedOrder, Failure> {
 /// Whole or not at all.
 fn write(file: &Path, signed: &SignedOrder) -> Result<(), Failure> {
     let wrong = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", file.display()));
-    let mut name = file.as_os_str().to_owned();
-    name.push(".tmp");
-    let temporary = PathBuf::from(name);
-    fs::write(&temporary, format!("{:#}\n", json!(signed))).map_err(|error| wrong(&error))?;
-    fs::rename(&temporary, file).map_err(|error| wrong(&error))
+    write_atomic(file, format!("{:#}\n", json!(signed)).as_bytes()).map_err(|error| wrong(&error))
 }
 
 fn submit(config: &Config, signed: &SignedOrder, seconds: u64) -> Result<(), Failure> {

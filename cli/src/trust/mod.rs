@@ -14,6 +14,7 @@ use quorate_crypto::sign::{PublicKey, SigningKey};
 use quorate_keys::audit::{Text, Value};
 use quorate_keys::root::{Hash, Key, Root, RootError, SignedRoot, TrustRoot};
 use quorate_keys::{Class, KeyId};
+use quorate_sim::report::write_atomic;
 use rand_core::UnwrapErr;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -211,11 +212,7 @@ fn read(file: &Path) -> Result<SignedRoot, Failure> {
 /// Whole or not at all.
 fn write(file: &Path, root: &SignedRoot) -> Result<(), Failure> {
     let bytes = root.to_bytes().map_err(Failure::failed)?;
-    let mut name = file.as_os_str().to_owned();
-    name.push(".tmp");
-    let temporary = PathBuf::from(name);
-    fs::write(&temporary, bytes).map_err(|error| at(file, error))?;
-    fs::rename(&temporary, file).map_err(|error| at(file, error))
+    write_atomic(file, &bytes).map_err(|error| at(file, error))
 }
 
 fn at(file: &Path, error: impl std::fmt::Display) -> Failure {

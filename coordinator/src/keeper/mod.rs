@@ -35,7 +35,6 @@ use quorate_keys::inventory::usage::{Block, ReserveError};
 use quorate_keys::inventory::word::Actor;
 use quorate_keys::inventory::{Inventory, Rejected};
 use quorate_keys::policy::Policy;
-use quorate_keys::root::TrustRoot;
 use quorate_keys::when::At;
 use quorate_keys::{DeploymentId, KeyId, KeyListError, KeyName};
 use thiserror::Error;
@@ -141,7 +140,6 @@ pub struct Keeper {
     /// Whose signature parties know: that of the list in force.
     signer: KeyId,
     roots: Roots,
-    root: Option<TrustRoot>,
     /// Version of the newest root in the log.
     recorded_root: u64,
 }
@@ -174,7 +172,6 @@ impl Keeper {
             public: told.public,
             signer: identity_line().version(1),
             roots: places.roots,
-            root: None,
             recorded_root: told.root,
         };
         keeper.adopt(identity, at)?;

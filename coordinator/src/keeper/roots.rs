@@ -117,12 +117,6 @@ fn follow(before: Option<&TrustRoot>, signed: SignedRoot) -> Result<TrustRoot, R
 }
 
 impl Keeper {
-    /// The trust root in force, if there is one.
-    #[must_use]
-    pub const fn root(&self) -> Option<&TrustRoot> {
-        self.root.as_ref()
-    }
-
     /// Takes up roots that came since, and records each; whether there was one.
     ///
     /// # Errors
@@ -137,7 +131,6 @@ impl Keeper {
         if let Some(root) = newest.as_ref().filter(|_| new) {
             self.record_root(at, root)?;
         }
-        self.root = newest;
         Ok(new)
     }
 

@@ -12,13 +12,11 @@ use super::lines::{audit_line, ours};
 use super::{Keeper, KeeperError, reason};
 use crate::audit::Particulars;
 
-/// What a step has changed, and what is left to others.
+/// What a step has changed. What the policy wants of others, a party's or a root's key, the report tells as overdue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stepped {
     /// Keys of the coordinator that were made, became active or stopped processing.
     pub changed: BTreeSet<KeyId>,
-    /// What the policy wants and the coordinator cannot do by itself: a party's key, a root key, a wrapping key.
-    pub left: Vec<KeyOp>,
 }
 
 impl Keeper {
@@ -31,9 +29,8 @@ impl Keeper {
         self.take_roots(at)?;
         self.match_wrapping(at)?;
         for _ in 0..MOST {
-            let (due, left): (Vec<_>, _) =
-                sweep(at, &self.inventory, &self.policy).into_iter().partition(can_be_done);
-            stepped.left = left;
+            let mut due = sweep(at, &self.inventory, &self.policy);
+            due.retain(can_be_done);
             if due.is_empty() {
                 break;
             }

@@ -205,14 +205,15 @@ impl<S: Store> Task<S> {
             Ok(by) => by,
             Err(error) => return Ok(format!("refused: {error}")),
         };
-        if signed.order.stops_rounds() {
+        let digest = signed.digest().ok();
+        let known = |keeper: &Keeper| digest.is_none_or(|digest| keeper.has_executed(&digest));
+        let again = self.keeper.as_ref().is_none_or(known);
+        // One that was carried out before ends no round again, whatever the database says.
+        if signed.order.stops_rounds() && !again {
             // What was made under the key does not count: the round is over before anything else is done.
             self.service.cancel(self.now()).or_else(tolerable)?;
             self.perform().await?;
         }
-        let digest = signed.digest().ok();
-        let known = |keeper: &Keeper| digest.is_none_or(|digest| keeper.has_executed(&digest));
-        let again = self.keeper.as_ref().is_none_or(known);
         // First out, then revoked: a stop in between leaves nobody in whose key is known to be in other hands.
         if let Order::Revoke { key, .. } = &signed.order
             && key.class() == Class::Participant
