@@ -18,7 +18,7 @@ use crate::schedule::{Committee, Plan};
 use crate::secrets::Secrets;
 use crate::service::{Service, ServiceError};
 use crate::store::{SqliteStore, StoreError};
-use crate::strongroom::Shared;
+use crate::strongroom::{Cover, Shared};
 
 /// Why a configured coordinator cannot be put together.
 #[derive(Debug, Error)]
@@ -82,13 +82,15 @@ pub async fn assemble(
             .write(DEPLOYMENT, authority.deployment().to_hex().as_bytes())
             .map_err(AuditError::from)?;
     }
-    let service = Service::open(identity, &config.ledger())?;
+    let cover = Cover::new(room);
+    let mut service = Service::open(identity, &config.ledger())?;
+    service.cover(&cover);
     // Made by init only: a new one would have forgotten who is evicted.
     if !config.database().exists() {
         return Err(AssembleError::NoDatabase(config.database()));
     }
     let store = SqliteStore::open(&config.database()).await?;
-    let models = ModelStore::open(&config.models()).map_err(AssembleError::Models)?;
+    let models = ModelStore::open(&config.models(), &cover).map_err(AssembleError::Models)?;
     let mut jobs = Vec::new();
     for plan in &config.plans {
         let job = plan.job.clone();

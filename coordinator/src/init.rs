@@ -231,7 +231,12 @@ async fn make(staging: &Path, options: &InitOptions, unlock: &Unlock) -> Result<
     let identity = SigningKey::generate(&mut rng);
     let deployment = DeploymentId::new(&options.name, identity.public());
     let authority = Authority::generate(deployment, identity.public())?;
-    let keys = KeysConfig { folder: staging.join(KEYS), unlock: None, provider: ProviderPlan::File };
+    let keys = KeysConfig {
+        folder: staging.join(KEYS),
+        files: Vec::new(),
+        unlock: None,
+        provider: ProviderPlan::File,
+    };
     let mut room = Strongroom::create(&keys, &options.name, unlock)?;
     room.put(&audit::identity(), identity.to_bytes().as_slice())?;
     room.put(&authority_id(), &authority.key())?;

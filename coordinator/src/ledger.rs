@@ -4,7 +4,8 @@
 //! lock     held while the coordinator runs
 //! ledger   snapshot and records (protocol::log); begun anew with every round and every enrolment
 //! epoch    evidence of the epoch in force
-//! opening  mean of the newest opened round, until its model is durable (service/durable.rs)
+//! opening  mean of the newest opened round, until its model is durable (service/durable.rs); sealed if there is a
+//!          strongroom (strongroom/cover.rs)
 //! ```
 
 use std::io;
@@ -19,6 +20,7 @@ use quorate_protocol::snapshot::{self, CoordinatorSnapshot};
 use thiserror::Error;
 
 use crate::folder::Folder;
+use crate::strongroom::Cover;
 
 const LEDGER: &str = "ledger";
 const EPOCH: &str = "epoch";
@@ -53,6 +55,7 @@ pub enum LedgerError {
 /// The folder of one coordinator.
 pub(crate) struct Ledger {
     folder: Folder,
+    cover: Cover,
     end: LogEnd,
 }
 
@@ -72,7 +75,7 @@ impl Ledger {
         }
         let (bytes, end) = log::begin(snapshot);
         folder.replace(LEDGER, &[&bytes])?;
-        Ok(Self { folder, end })
+        Ok(Self { folder, cover: Cover::plain(), end })
     }
 
     /// Opens a coordinator and cuts off what an interrupted write left.
@@ -87,7 +90,7 @@ impl Ledger {
             folder.cut(LEDGER, end.length())?;
         }
         let epoch = folder.read(EPOCH)?.map(|bytes| snapshot::load(&bytes)).transpose()?;
-        Ok((Self { folder, end }, Stored { snapshot, records, epoch }))
+        Ok((Self { folder, cover: Cover::plain(), end }, Stored { snapshot, records, epoch }))
     }
 
     /// The lists of keys in this folder, which may be in use; not verified against anything pinned.
@@ -126,19 +129,24 @@ impl Ledger {
         Ok(self.folder.replace(EPOCH, &[&snapshot::store(evidence)])?)
     }
 
+    /// How means rest from now on.
+    pub(crate) fn cover(&mut self, cover: &Cover) {
+        self.cover = cover.within("ledger");
+    }
+
     /// Keeps a mean, in place of the one before.
     pub(crate) fn keep_opening(&self, parts: &[&[u8]]) -> Result<(), LedgerError> {
-        Ok(self.folder.replace(OPENING, parts)?)
+        Ok(self.cover.write(&self.folder, OPENING, parts)?)
     }
 
     /// The mean that was kept.
     pub(crate) fn opening(&self) -> Result<Option<Vec<u8>>, LedgerError> {
-        Ok(self.folder.read(OPENING)?)
+        Ok(self.cover.read(&self.folder, OPENING)?)
     }
 
     /// Forgets the mean that was kept. It may be there again after a crash.
     pub(crate) fn forget_opening(&self) -> Result<(), LedgerError> {
-        Ok(self.folder.remove(OPENING)?)
+        Ok(self.cover.remove(&self.folder, OPENING)?)
     }
 }
 

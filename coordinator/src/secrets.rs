@@ -190,7 +190,7 @@ fn signing(
 }
 
 /// The unlock secret that a configuration names.
-fn unlock(keys: &KeysConfig, environment: &Environment) -> Result<Unlock, StrongroomError> {
+pub(crate) fn unlock(keys: &KeysConfig, environment: &Environment) -> Result<Unlock, StrongroomError> {
     let none = || StrongroomError::NoUnlock("keys.unlock is not set".to_owned());
     Unlock::read(keys.unlock.as_ref().ok_or_else(none)?, environment)
 }

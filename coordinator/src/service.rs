@@ -25,6 +25,7 @@ use thiserror::Error;
 
 use crate::ledger::{Ledger, LedgerError, Stored};
 use crate::spool::{Spool, Staged, Stager};
+use crate::strongroom::Cover;
 
 mod durable;
 mod keys;
@@ -141,6 +142,13 @@ impl Service {
         let mut service = Self { running, actions: VecDeque::new() };
         service.run(Call::at(Time(0)), |_| Ok(()))?;
         Ok(service)
+    }
+
+    /// How the means of opened rounds rest until their model is durable: plain, unless this is called after every start.
+    pub fn cover(&mut self, cover: &Cover) {
+        if let Some(running) = &mut self.running {
+            running.ledger.cover(cover);
+        }
     }
 
     /// The machine, to look at: registry, transcript, epoch, notices. `None` once the service has stopped.

@@ -13,6 +13,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`backend`] | the provider that a configuration asks for |
+//! | [`cover`] | files that are no keys: models, means |
 //! | [`escrow`] | the wrapping key among custodians, and back |
 //! | [`migrate`] | plain key files of an older deployment, moved in |
 //! | [`rewrap`] | all objects under a new version of the wrapping key, step by step |
@@ -46,6 +47,7 @@ use crate::folder::Folder;
 use crate::init::{make_folder, sync};
 
 pub mod backend;
+pub mod cover;
 mod error;
 pub mod escrow;
 pub mod migrate;
@@ -56,7 +58,8 @@ pub mod unlock;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use error::StrongroomError;
+pub use cover::Cover;
+pub use error::{Sealed, StrongroomError};
 pub use rewrap::Rewrapping;
 pub use shared::Shared;
 pub use unlock::Unlock;
@@ -66,6 +69,8 @@ use backend::Backend;
 /// The sealed keys of one coordinator.
 pub struct Strongroom {
     folder: PathBuf,
+    /// Folders with sealed files that are no keys.
+    files: Vec<PathBuf>,
     realm: String,
     backend: Backend,
     /// What there is. Nobody else changes it while the lock is held.
@@ -108,7 +113,9 @@ impl Strongroom {
         if room.index.is_empty() {
             room.begin()?;
         }
-        room.lines().iter().try_for_each(|folder| clean(&OsDisk::new(folder.clone())).map(drop))?;
+        let mut folders = room.lines();
+        folders.extend(room.files()?.into_iter().map(|(folder, _)| folder));
+        folders.into_iter().try_for_each(|folder| clean(&OsDisk::new(folder)).map(drop))?;
         Ok(room)
     }
 
@@ -128,7 +135,8 @@ impl Strongroom {
         lock: Option<Folder>,
     ) -> Result<Self, StrongroomError> {
         let index = walk(&config.folder)?;
-        Ok(Self { folder: config.folder.clone(), realm: realm.to_owned(), backend, index, lock })
+        let (folder, files) = (config.folder.clone(), config.files.clone());
+        Ok(Self { folder, files, realm: realm.to_owned(), backend, index, lock })
     }
 
     /// Keeps a secret under its id, durably and whole ([KL-12]). The same again is no error.
@@ -217,9 +225,9 @@ impl Strongroom {
         if self.wrapping()? == *id {
             return Err(StrongroomError::Active(id.clone()));
         }
-        for object in &self.index {
-            if self.wrapped_under(object)? == *id {
-                return Err(StrongroomError::StillNeeded { wrapping: id.clone(), by: object.clone() });
+        for object in self.objects()? {
+            if self.wrapped_under(&object)? == *id {
+                return Err(StrongroomError::StillNeeded { wrapping: id.clone(), by: object.sealed() });
             }
         }
         let marked = self.backend.provider_mut().mark(&key, Standing::Destroyed, &mut os());

@@ -32,7 +32,7 @@ fn campaign_kl_12_killed_rotations_lose_no_key() {
 }
 
 fn config(folder: &Path) -> KeysConfig {
-    KeysConfig { folder: folder.to_owned(), unlock: None, provider: ProviderPlan::File }
+    KeysConfig { folder: folder.to_owned(), files: Vec::new(), unlock: None, provider: ProviderPlan::File }
 }
 
 /// 256 bits, as `init` makes them: opening takes milliseconds.
@@ -55,7 +55,7 @@ fn open(folder: &Path) -> Strongroom {
 fn rotate_and_rewrap(folder: &Path) {
     let mut room = open(folder);
     room.rotate_wrapping().unwrap();
-    let mut job = room.rewrap();
+    let mut job = room.rewrap().unwrap();
     while room.rewrap_step(&mut job).unwrap() {}
     assert!(job.failures().is_empty(), "{:?}", job.failures());
 }

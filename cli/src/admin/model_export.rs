@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use quorate_coordinator::config::{Config, Environment};
 use quorate_coordinator::keeper::MODEL_FILE;
+use quorate_coordinator::models;
+use quorate_coordinator::strongroom::Cover;
 use quorate_keys::audit::Value;
 use quorate_keys::model_signature::Bundle;
 use quorate_keys::model_signature::statement::SIGNATURE_FILE;
@@ -14,18 +17,16 @@ use crate::error::Failure;
 
 /// Copies model and signature into a new folder, and the key's public half beside it if that is asked for.
 pub fn export(args: &ExportArgs) -> Result<(), Failure> {
-    let folder = load(&args.log.at.file())?.models().join(&args.job);
+    let config = load(&args.log.at.file())?;
+    let folder = config.models().join(&args.job);
     let version = match args.version {
         Some(version) => version,
         None => newest(&folder)?,
     };
-    let read = |ending: &str| {
-        let path = folder.join(format!("{version:010}.{ending}"));
-        fs::read(&path).map_err(|error| {
-            Failure::failed(format!("{}: {error}: see \"quorate model ls\"", path.display()))
-        })
-    };
-    let (model, signature) = (read("safetensors")?, read("sig")?);
+    let path = folder.join(format!("{version:010}.sig"));
+    let signature = fs::read(&path)
+        .map_err(|error| Failure::failed(format!("{}: {error}: see \"quorate model ls\"", path.display())))?;
+    let model = stored(&config, &args.job, version)?;
     let bundle = Bundle::parse(&signature).map_err(Failure::failed)?;
     if let Some(file) = &args.key_out {
         let id = bundle.key_hint().ok_or_else(|| Failure::failed("the signature names no key"))?;
@@ -39,6 +40,15 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     write(&args.out, &[(MODEL_FILE, &model), (SIGNATURE_FILE, &signature)])?;
     eprintln!("{}: version {version} of {}, with its signature", args.out.display(), args.job);
     Ok(())
+}
+
+/// A version's file, out of its envelope.
+fn stored(config: &Config, job: &str, version: u64) -> Result<Vec<u8>, Failure> {
+    let cover = Cover::look(config, &Environment::of_process()).map_err(Failure::usage)?;
+    let stored = models::stored(&config.models(), &cover, (job, version)).map_err(Failure::failed)?;
+    stored.ok_or_else(|| {
+        Failure::failed(format!("version {version} of {job} is not there: see \"quorate model ls\""))
+    })
 }
 
 /// The newest version that is signed.

@@ -20,7 +20,7 @@ pub fn work(room: &Shared, rotate: bool, tell: &mut dyn FnMut(Answer)) -> Result
         if rotate {
             room.rotate_wrapping()?;
         }
-        Ok(room.rewrap())
+        room.rewrap()
     })?
     .map_err(told)?;
     loop {

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use quorate_coordinator::config::{Config, Environment};
+use quorate_coordinator::models;
+use quorate_coordinator::strongroom::Cover;
 use quorate_protocol::transcript::Entry;
 use quorate_sim::task::{Task, TaskKind, TaskOptions};
 use tempfile::TempDir;
@@ -79,7 +82,7 @@ impl World {
         let folder = self.root.path().join("coordinator");
         let entries = transcript(&folder);
         permits.check(&entries);
-        let accuracy = accuracy(course, &folder.join("models/main"));
+        let accuracy = accuracy(course, &folder);
         let Killed { devices: devices_killed, stages: coordinator_killed, .. } = killed;
         Ending { accuracy, entries, permits, devices_killed, coordinator_killed }
     }
@@ -170,10 +173,14 @@ fn run(course: &Course, seed: Option<u64>) -> Ending {
 }
 
 /// Of the newest model.
-fn accuracy(course: &Course, models: &Path) -> f64 {
-    let names = std::fs::read_dir(models).unwrap().map(|entry| entry.unwrap().path());
-    let newest = names.filter(|path| path.extension().is_some_and(|end| end == "safetensors")).max();
-    let file = std::fs::read(newest.unwrap()).unwrap();
+fn accuracy(course: &Course, folder: &Path) -> f64 {
+    let environment = Environment::of_process();
+    let config = Config::load(&folder.join("coordinator.toml"), &environment).unwrap();
+    let cover = Cover::look(&config, &environment).unwrap();
+    let names = std::fs::read_dir(folder.join("models/main")).unwrap().map(|entry| entry.unwrap().path());
+    let versions = names.filter_map(|path| path.file_name()?.to_str()?.split_once('.')?.0.parse().ok());
+    let file = models::stored(&folder.join("models"), &cover, ("main", versions.max().unwrap()));
+    let file = file.unwrap().unwrap();
     let options = TaskOptions { participants: course.parties, ..TaskOptions::default() };
     let task: Box<dyn Task> = course.task.build(&options).unwrap();
     task.evaluate(&task.read_model(&file).unwrap()).unwrap()

@@ -16,6 +16,8 @@ use super::sections::{YEAR, place};
 pub struct KeysConfig {
     /// Folder of the sealed keys.
     pub folder: PathBuf,
+    /// Folders with other sealed files, directly in them or one folder deeper: models, the ledger.
+    pub files: Vec<PathBuf>,
     /// Where the unlock secret is; none: somebody gives it after every start.
     pub unlock: Option<Place>,
     /// Who keeps the wrapping keys.
@@ -128,7 +130,7 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Option<KeysConfig> {
         let advice = format!("build quorate with --features {}, or choose \"file\"", provider.feature());
         section.wrong("provider", "is not built into this program", advice);
     }
-    Some(KeysConfig { folder: base.join(folder), unlock, provider })
+    Some(KeysConfig { folder: base.join(folder), files: Vec::new(), unlock, provider })
 }
 
 /// Tells of a missing sub-section.

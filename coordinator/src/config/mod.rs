@@ -312,7 +312,7 @@ impl Config {
     /// Folder of the ledger, for [`crate::Service`].
     #[must_use]
     pub fn ledger(&self) -> PathBuf {
-        self.folder.join("ledger")
+        self.folder.join(LEDGER)
     }
 
     /// The database.
@@ -352,9 +352,13 @@ impl Config {
     /// Folder of the models.
     #[must_use]
     pub fn models(&self) -> PathBuf {
-        self.folder.join("models")
+        self.folder.join(MODELS)
     }
 }
+
+/// Names of folders within the coordinator's.
+const LEDGER: &str = "ledger";
+const MODELS: &str = "models";
 
 /// A duration as the configuration writes it: a whole number and `ms`, `s`, `m`, `h` or `d`.
 #[must_use]

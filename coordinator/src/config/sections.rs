@@ -11,8 +11,8 @@ use quorate_transport::Limits;
 
 use super::reader::Section;
 use super::{
-    AdminConfig, CommitteePlan, Config, Enrolment, EpochPlan, LogConfig, LogFormat, Place, ResultFormat,
-    Results, Retention, SecretPlaces,
+    AdminConfig, CommitteePlan, Config, Enrolment, EpochPlan, LEDGER, LogConfig, LogFormat, MODELS, Place,
+    ResultFormat, Results, Retention, SecretPlaces,
 };
 
 /// Reads them; `plans` and `file` are left empty.
@@ -21,6 +21,10 @@ pub(super) fn read(root: &Section<'_>, base: &Path) -> Config {
     let (listen, limits) = listen(&root.section("listen"));
     let epoch = epoch(&root.section("epoch"));
     let named = !matches!(epoch.committee, CommitteePlan::Drawn(_));
+    let mut keys = super::keys::read(&root.section("keys"), base);
+    if let Some(keys) = &mut keys {
+        keys.files = vec![folder.join(MODELS), folder.join(LEDGER)];
+    }
     Config {
         file: PathBuf::new(),
         deployment,
@@ -29,7 +33,7 @@ pub(super) fn read(root: &Section<'_>, base: &Path) -> Config {
         listen,
         limits,
         secrets: secrets(&root.section("secrets"), base),
-        keys: super::keys::read(&root.section("keys"), base),
+        keys,
         admin: admin(&root.section("admin"), base),
         enrolment: enrolment(&root.section("enrolment")),
         epoch,

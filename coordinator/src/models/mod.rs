@@ -6,6 +6,8 @@
 //! models/JOB/0000000007.sig            its signature (KEYS.md), if the coordinator keeps keys; written last
 //! ```
 //!
+//! State and model rest in envelopes where there is a strongroom (strongroom/cover.rs), each name with `.sealed` behind it.
+//!
 //! The newest version whose two files fit each other counts, so a crash leaves the version before or the version
 //! after, each with its own state. [`Version::round`] tells which opened round is in a model: after a crash, an opened
 //! round that is newer was not applied. One process has a job's folder at a time.
@@ -26,6 +28,7 @@ use thiserror::Error;
 use crate::config::InitialModel;
 use crate::folder::Folder;
 use crate::optimise::{OptimiseError, Optimiser, OptimiserState};
+use crate::strongroom::Cover;
 
 mod export;
 mod file;
@@ -60,6 +63,14 @@ pub enum ModelError {
         /// In the configuration.
         dim: u32,
     },
+    /// Plain files beside a strongroom.
+    #[error(
+        "models rest in the plain and there is a strongroom: quorate coordinator migrate-keys moves them in"
+    )]
+    Plain,
+    /// Sealed files and no strongroom.
+    #[error("models are sealed and there is no section [keys]: bring it back, with the strongroom")]
+    Sealed,
     /// There are versions, and none of them reads.
     #[error("no version of the model reads: restore a pair of .state and .safetensors files from a backup")]
     Damaged,
@@ -96,15 +107,16 @@ impl std::fmt::Debug for Version {
 }
 
 /// The models of a deployment.
-#[derive(Debug)]
 pub struct ModelStore {
     path: PathBuf,
+    cover: Cover,
 }
 
 /// The model of one job.
 pub struct JobModel {
     job: String,
     folder: Folder,
+    cover: Cover,
     path: PathBuf,
     layout: Layout,
     current: Version,
@@ -126,13 +138,13 @@ fn fitting(bytes: &[u8], dim: u32) -> Result<file::Read, ModelError> {
 }
 
 impl ModelStore {
-    /// The models in a folder, which is made if it is not there.
+    /// The models in a folder, which is made if it is not there, resting under this cover.
     ///
     /// # Errors
     /// [`ModelError::Io`].
-    pub fn open(path: &Path) -> Result<Self, ModelError> {
+    pub fn open(path: &Path, cover: &Cover) -> Result<Self, ModelError> {
         std::fs::create_dir_all(path)?;
-        Ok(Self { path: path.to_owned() })
+        Ok(Self { path: path.to_owned(), cover: cover.within(MODELS) })
     }
 
     /// The model of a job: its newest version, or version 0 made of `initial`.
@@ -148,17 +160,21 @@ impl ModelStore {
     ) -> Result<JobModel, ModelError> {
         let path = self.path.join(job);
         let folder = Folder::create(&path)?.ok_or(ModelError::InUse)?;
-        let versions = versions(&path)?;
+        let cover = self.cover.within(job);
+        let versions = versions(&path, &cover)?;
         for version in versions.iter().rev() {
-            if let Some((read, current, state)) = load(&folder, job, *version)? {
+            if let Some((read, current, state)) = load((&folder, &cover), job, *version)? {
                 let found = read.numbers.len();
                 if found as u64 != u64::from(dim) {
                     return Err(ModelError::Dimension { found, dim });
                 }
                 fits(optimiser, &state, found)?;
                 let job = job.to_owned();
-                return Ok(JobModel { job, folder, path, layout: read.layout, current, state });
+                return Ok(JobModel { job, folder, cover, path, layout: read.layout, current, state });
             }
+        }
+        if versions.is_empty() && rests_otherwise(&path, &cover)? {
+            return Err(if cover.is_plain() { ModelError::Sealed } else { ModelError::Plain });
         }
         // A torn version 0 was never given out: it is made anew. Anything else is a loss.
         if versions.iter().any(|version| *version > 0) {
@@ -173,7 +189,7 @@ impl ModelStore {
         };
         let state = optimiser.begin(numbers.len());
         let current = prepare(job, &layout, (0, 0), numbers);
-        let model = JobModel { job: job.to_owned(), folder, path, layout, current, state };
+        let model = JobModel { job: job.to_owned(), folder, cover, path, layout, current, state };
         model.keep(&model.current, &model.state)?;
         Ok(model)
     }
@@ -221,7 +237,7 @@ impl JobModel {
     /// # Errors
     /// [`ModelError::Io`].
     pub fn file(&self, version: u64) -> Result<Option<Vec<u8>>, ModelError> {
-        Ok(self.folder.read(&model_name(version))?)
+        Ok(self.cover.read(&self.folder, &model_name(version))?)
     }
 
     /// Removes all versions but the newest `keep`, and never the newest. Gives those removed.
@@ -229,13 +245,13 @@ impl JobModel {
     /// # Errors
     /// [`ModelError::Io`].
     pub fn retain(&self, keep: u32) -> Result<Vec<u64>, ModelError> {
-        let versions = versions(&self.path)?;
+        let versions = versions(&self.path, &self.cover)?;
         let old = versions.len().saturating_sub(keep.max(1) as usize);
         let old: Vec<u64> =
             versions.into_iter().take(old).filter(|version| *version < self.current.version).collect();
         for version in &old {
-            self.folder.remove(&model_name(*version))?;
-            self.folder.remove(&state_name(*version))?;
+            self.cover.remove(&self.folder, &model_name(*version))?;
+            self.cover.remove(&self.folder, &state_name(*version))?;
             self.folder.remove(&signature_name(*version))?;
         }
         Ok(old)
@@ -243,10 +259,79 @@ impl JobModel {
 
     /// State first: a model file without its state does not count.
     fn keep(&self, next: &Version, state: &OptimiserState) -> Result<(), ModelError> {
-        self.folder.replace(&state_name(next.version), &[&state_bytes(&self.job, next, state)])?;
-        self.folder.replace(&model_name(next.version), &[&next.file])?;
+        let state = state_bytes(&self.job, next, state);
+        self.cover.write(&self.folder, &state_name(next.version), &[&state])?;
+        self.cover.write(&self.folder, &model_name(next.version), &[&next.file])?;
         Ok(())
     }
+}
+
+/// A version's file, read beside whoever has the folder `models`; `None` if it is not there.
+///
+/// # Errors
+/// [`ModelError::Io`].
+pub fn stored(
+    models: &Path,
+    cover: &Cover,
+    (job, version): (&str, u64),
+) -> Result<Option<Vec<u8>>, ModelError> {
+    Ok(cover.within(MODELS).within(job).read_in(&models.join(job), &model_name(version))?)
+}
+
+/// Seals the plain files of a folder of models that came from before there was a strongroom; gives the plain ones, which
+/// may go then.
+///
+/// # Errors
+/// [`ModelError::Io`]; what is sealed already is sealed again.
+pub(crate) fn seal_plain(models: &Path, cover: &Cover) -> Result<Vec<PathBuf>, ModelError> {
+    let mut plain = Vec::new();
+    for job in folders(models)? {
+        let Some(name) = job.file_name().and_then(|name| name.to_str()) else { continue };
+        let folder = Folder::open(&job)?.ok_or(ModelError::InUse)?;
+        let cover = cover.within(MODELS).within(name);
+        for version in versions(&job, &Cover::plain())? {
+            for name in [state_name(version), model_name(version)] {
+                let Some(bytes) = folder.read(&name)? else { continue };
+                cover.write(&folder, &name, &[&bytes])?;
+                if cover.read(&folder, &name)?.as_ref() != Some(&bytes) {
+                    return Err(ModelError::Damaged);
+                }
+                plain.push(job.join(name));
+            }
+        }
+    }
+    Ok(plain)
+}
+
+/// Whether there is anything for [`seal_plain`].
+pub(crate) fn any_plain(models: &Path) -> io::Result<bool> {
+    for job in folders(models)? {
+        if !versions(&job, &Cover::plain())?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether there are files of versions that this cover does not look at.
+fn rests_otherwise(path: &Path, cover: &Cover) -> io::Result<bool> {
+    for entry in std::fs::read_dir(path)? {
+        let name = entry?.file_name();
+        let name = name.to_str().unwrap_or_default();
+        if cover.bare(name).is_none() && [MODEL, STATE].iter().any(|end| name.contains(end)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn folders(models: &Path) -> io::Result<Vec<PathBuf>> {
+    let listed = match std::fs::read_dir(models) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed?,
+    };
+    let paths: Result<Vec<_>, _> = listed.map(|entry| entry.map(|entry| entry.path())).collect();
+    Ok(paths?.into_iter().filter(|path| path.is_dir()).collect())
 }
 
 fn prepare(job: &str, layout: &Layout, (version, round): (u64, u64), numbers: Vec<f32>) -> Version {
@@ -270,12 +355,12 @@ fn state_bytes(job: &str, model: &Version, state: &OptimiserState) -> Vec<u8> {
 
 /// A version whose two files fit each other.
 fn load(
-    folder: &Folder,
+    (folder, cover): (&Folder, &Cover),
     job: &str,
     version: u64,
 ) -> Result<Option<(file::Read, Version, OptimiserState)>, ModelError> {
-    let (Some(file), Some(state)) = (folder.read(&model_name(version))?, folder.read(&state_name(version))?)
-    else {
+    let file = cover.read(folder, &model_name(version))?;
+    let (Some(file), Some(state)) = (file, cover.read(folder, &state_name(version))?) else {
         return Ok(None);
     };
     let hash = model_hash(&file);
@@ -306,11 +391,12 @@ fn fits(optimiser: &Optimiser, state: &OptimiserState, dim: usize) -> Result<(),
 }
 
 /// Numbers of all versions that have a file of either kind, in order.
-fn versions(path: &Path) -> io::Result<Vec<u64>> {
+fn versions(path: &Path, cover: &Cover) -> io::Result<Vec<u64>> {
     let mut versions = Vec::new();
     for entry in std::fs::read_dir(path)? {
         let name = entry?.file_name();
         let number = name.to_str().and_then(|name| {
+            let name = cover.bare(name)?;
             name.strip_suffix(MODEL)
                 .or_else(|| name.strip_suffix(STATE))
                 .and_then(|number| number.parse::<u64>().ok())
@@ -334,6 +420,8 @@ fn signature_name(version: u64) -> String {
     format!("{version:010}{SIGNATURE}")
 }
 
+/// The folder, as the place of what is in it.
+const MODELS: &str = "models";
 const MODEL: &str = ".safetensors";
 const SIGNATURE: &str = ".sig";
 const STATE: &str = ".state";

@@ -3,7 +3,7 @@ use super::*;
 const MOMENTUM: Optimiser = Optimiser::FedAvgM { rate: 1.0, momentum: 0.5 };
 
 fn open(at: &Path) -> JobModel {
-    let store = ModelStore::open(at).unwrap();
+    let store = ModelStore::open(at, &Cover::plain()).unwrap();
     store.job("digits", 2, &InitialModel::Zeros, &MOMENTUM).unwrap()
 }
 
@@ -16,7 +16,7 @@ fn versions_follow_one_another_and_survive() {
     model.advance(4, &MOMENTUM, &[0.0, 2.0]).unwrap();
     assert_eq!(*model.current().numbers, [1.5, 5.0]);
     assert!(matches!(model.advance(4, &MOMENTUM, &[1.0; 2]), Err(ModelError::Applied { round: 4 })));
-    let store = ModelStore::open(at.path()).unwrap();
+    let store = ModelStore::open(at.path(), &Cover::plain()).unwrap();
     let twice = store.job("digits", 2, &InitialModel::Zeros, &MOMENTUM);
     assert!(matches!(twice, Err(ModelError::InUse)));
     let before = model.current().clone();
@@ -75,7 +75,7 @@ fn a_crash_between_the_files_leaves_a_pair() {
     for version in 0..2 {
         std::fs::remove_file(folder.join(model_name(version))).unwrap();
     }
-    let store = ModelStore::open(at.path()).unwrap();
+    let store = ModelStore::open(at.path(), &Cover::plain()).unwrap();
     let lost = store.job("digits", 2, &InitialModel::Zeros, &MOMENTUM);
     assert!(matches!(lost, Err(ModelError::Damaged)), "never begun anew silently");
 }
@@ -107,7 +107,7 @@ fn an_initial_file_keeps_its_tensors() {
     std::fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
     check_initial(&path, 4).unwrap();
     assert!(matches!(check_initial(&path, 5), Err(ModelError::Dimension { found: 4, dim: 5 })));
-    let store = ModelStore::open(&at.path().join("models")).unwrap();
+    let store = ModelStore::open(&at.path().join("models"), &Cover::plain()).unwrap();
     let initial = InitialModel::File(path.clone());
     let model = store.job("x", 4, &initial, &MOMENTUM).unwrap();
     assert_eq!(*model.current().numbers, [0.0, 0.0, 1.0, 1.0], "in the order of the names");

@@ -1,5 +1,6 @@
 //! Why the strongroom does not give, take or open.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -9,6 +10,30 @@ use quorate_keys::escrow::{EscrowError, EscrowTextError};
 use quorate_keys::provider::ProviderError;
 use quorate_keys::provider::file::KeyFileError;
 use thiserror::Error;
+
+/// What is in an envelope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sealed {
+    /// A key.
+    Key(KeyId),
+    /// A file, by folder and name.
+    File(String),
+}
+
+impl fmt::Display for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(id) => id.fmt(f),
+            Self::File(name) => f.write_str(name),
+        }
+    }
+}
+
+impl From<&KeyId> for Sealed {
+    fn from(id: &KeyId) -> Self {
+        Self::Key(id.clone())
+    }
+}
 
 /// Why the strongroom does not give, take or open.
 #[derive(Debug, Error)]
@@ -22,13 +47,13 @@ pub enum StrongroomError {
     /// Another secret has this id.
     #[error("the strongroom has another secret under {0}: a version never changes, take the next one")]
     Exists(KeyId),
-    /// The file was changed, or is the file of another key.
+    /// The file was changed, or is that of something else.
     #[error(
         "the sealed file of {key} is damaged or belongs elsewhere ({error}): bring it back from a backup"
     )]
     Damaged {
-        /// Whose file.
-        key: KeyId,
+        /// What it holds.
+        key: Sealed,
         /// What is wrong.
         error: EnvelopeError,
     },
@@ -38,16 +63,16 @@ pub enum StrongroomError {
          bring back the newest wrapping keys, or recover them (quorate keys escrow recover)"
     )]
     UnknownVersion {
-        /// Whose file.
-        key: KeyId,
+        /// What it holds.
+        key: Sealed,
         /// The version.
         wrapping: KeyId,
     },
     /// Wrapped by another provider.
     #[error("{key} is wrapped by {by}: set [keys] to that provider")]
     OtherProvider {
-        /// Whose file.
-        key: KeyId,
+        /// What it holds.
+        key: Sealed,
         /// Who wrapped it.
         by: String,
     },
@@ -80,8 +105,8 @@ pub enum StrongroomError {
     StillNeeded {
         /// The wrapping key.
         wrapping: KeyId,
-        /// One of the keys under it.
-        by: KeyId,
+        /// Something under it.
+        by: Sealed,
     },
     /// The wrapping key in use.
     #[error("{0} is the active wrapping key: rotate it first")]
@@ -130,8 +155,8 @@ impl StrongroomError {
     }
 
     /// What stands in the way of a sealed file.
-    pub(super) fn opening(id: &KeyId, error: EnvelopeError) -> Self {
-        let key = id.clone();
+    pub(super) fn opening(sealed: impl Into<Sealed>, error: EnvelopeError) -> Self {
+        let key = sealed.into();
         match error {
             EnvelopeError::Disk(error) if error.kind() == io::ErrorKind::WriteZero => {
                 Self::Damaged { key, error: EnvelopeError::Format }
@@ -152,10 +177,10 @@ impl StrongroomError {
     }
 
     /// The same when one is written.
-    pub(super) fn sealing(id: &KeyId, error: EnvelopeError) -> Self {
+    pub(super) fn sealing(sealed: impl Into<Sealed>, error: EnvelopeError) -> Self {
         match error {
             EnvelopeError::Provider(error) => Self::service(error),
-            error => Self::opening(id, error),
+            error => Self::opening(sealed, error),
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Plain key files of an older deployment into a strongroom.
+//! Plain key files of an older deployment into a strongroom, and its models into envelopes.
 //!
 //! ```text
 //! plain files ─▶ strongroom ─▶ opened anew and compared ─▶ [keys] into the configuration ─▶ plain files shredded
+//! plain models ─▶ envelopes ─▶ opened anew and compared ───────┘
 //! ```
 //!
 //! Stopped anywhere: the same command goes on. Until the configuration has its section, the plain files are the keys;
@@ -18,11 +19,12 @@ use quorate_keys::KeyId;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::{Strongroom, StrongroomError, Unlock, shred};
+use super::{Cover, Shared, Strongroom, StrongroomError, Unlock, shred};
 use crate::audit::{self, AuditError};
 use crate::config::{Config, Environment, Findings, KeysConfig, Place, ProviderPlan};
 use crate::folder::Folder;
 use crate::keeper::{PlainRoom, Room as _};
+use crate::models::ModelError;
 use crate::secrets::{SecretError, authority_id, hex};
 
 /// What a migration did.
@@ -45,7 +47,7 @@ pub enum MigrateError {
     #[error("the coordinator runs: stop it first")]
     InUse,
     /// No plain keys, no strongroom to go on with.
-    #[error("there are no plain keys to move: the strongroom has them all")]
+    #[error("there are no plain keys and models to move: the strongroom has them all")]
     Nothing,
     /// What was sealed is not what was plain.
     #[error("{0} is not what its plain file says: the plain file stays; is it of this coordinator?")]
@@ -62,6 +64,9 @@ pub enum MigrateError {
     /// The configuration with its new section does not check.
     #[error("the configuration with its section [keys] does not check: {0}")]
     Config(#[from] Findings),
+    /// The models.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// The file system.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -83,11 +88,12 @@ pub fn migrate(config: &Config, unlock: &Place, environment: &Environment) -> Re
     let base = config.file.parent().unwrap_or(Path::new("")).to_owned();
     let keys = config.keys.clone().unwrap_or_else(|| KeysConfig {
         folder: base.join("keys"),
+        files: vec![config.models(), config.ledger()],
         unlock: Some(unlock.clone()),
         provider: ProviderPlan::File,
     });
     let plain = plain(config, environment)?;
-    if plain.is_empty() {
+    if plain.is_empty() && !crate::models::any_plain(&config.models())? {
         return Err(MigrateError::Nothing);
     }
     let place = keys.unlock.clone().unwrap_or_else(|| unlock.clone());
@@ -102,6 +108,8 @@ pub fn migrate(config: &Config, unlock: &Place, environment: &Environment) -> Re
             put => put?,
         }
     }
+    let room = Shared::new(Some(room));
+    let models = crate::models::seal_plain(&config.models(), &Cover::new(&room))?;
     drop(room);
     let room = Strongroom::look(&keys, &config.deployment, &unlock)?;
     for key in &plain {
@@ -122,6 +130,10 @@ pub fn migrate(config: &Config, unlock: &Place, environment: &Environment) -> Re
             }
             Place::Variable(name) => done.variables.push(name),
         }
+    }
+    for path in models {
+        shred(&path)?;
+        done.shredded.push(path);
     }
     Ok(done)
 }

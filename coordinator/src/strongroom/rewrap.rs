@@ -1,4 +1,4 @@
-//! All sealed keys under the version of the wrapping key that is active now.
+//! All that is sealed, keys and files, under the version of the wrapping key that is active now.
 //!
 //! ```text
 //! rotate_wrapping ─▶ rewrap ─▶ rewrap_step ─▶ rewrap_step … ─▶ false       stopped anywhere: rewrap again
@@ -9,25 +9,44 @@
 //!
 //! # Security
 //!
-//! Every key opens at every instant: its file is the old one until the new one is on the disk ([KL-12]), and the
+//! Everything opens at every instant: its file is the old one until the new one is on the disk ([KL-12]), and the
 //! provider keeps the older versions until they are destroyed.
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 
 use quorate_keys::KeyId;
-use quorate_keys::disk::OsDisk;
+use quorate_keys::disk::{OsDisk, is_left_over};
 use quorate_keys::envelope::{EnvelopeError, Header, Progress, Providers, rewrap_file};
 use serde::{Deserialize, Serialize};
 
-use super::{Strongroom, StrongroomError, line, os};
+use super::{SEALED, Sealed, Strongroom, StrongroomError, entries, line, os};
 
-/// A job over all keys.
+/// A job over all that is sealed.
 #[derive(Debug)]
 pub struct Rewrapping {
-    left: VecDeque<KeyId>,
+    left: VecDeque<Object>,
     progress: Progress,
-    failures: Vec<(KeyId, StrongroomError)>,
+    failures: Vec<(Sealed, StrongroomError)>,
+}
+
+/// Something in an envelope.
+#[derive(Clone, Debug)]
+pub(super) enum Object {
+    Key(KeyId),
+    /// A file, by folder and name.
+    File(PathBuf, String),
+}
+
+impl Object {
+    pub(super) fn sealed(&self) -> Sealed {
+        match self {
+            Self::Key(id) => Sealed::Key(id.clone()),
+            Self::File(folder, name) => Sealed::File(folder.join(name).display().to_string()),
+        }
+    }
 }
 
 /// How a job stands, to be shown.
@@ -35,13 +54,13 @@ pub struct Rewrapping {
 pub struct Report {
     /// The version that is active.
     pub wrapping: String,
-    /// Keys looked at.
+    /// Keys and files looked at.
     pub done: usize,
-    /// All keys.
+    /// All keys and files.
     pub total: usize,
-    /// Keys under a new wrap.
+    /// Those under a new wrap.
     pub rewrapped: usize,
-    /// Keys that are as they were, and why.
+    /// Those that are as they were, and why.
     pub failures: Vec<String>,
 }
 
@@ -52,9 +71,9 @@ impl Rewrapping {
         self.progress
     }
 
-    /// The keys that are as they were.
+    /// What is as it was.
     #[must_use]
-    pub fn failures(&self) -> &[(KeyId, StrongroomError)] {
+    pub fn failures(&self) -> &[(Sealed, StrongroomError)] {
         &self.failures
     }
 }
@@ -72,21 +91,23 @@ impl Strongroom {
     }
 
     /// Plans a rewrapping.
-    #[must_use]
-    pub fn rewrap(&self) -> Rewrapping {
-        let left: VecDeque<_> = self.list().into();
-        let progress = Progress { total: left.len(), ..Progress::default() };
-        Rewrapping { left, progress, failures: Vec::new() }
-    }
-
-    /// Looks after the next key of a plan; false when there is none. One that fails does not stop the others.
     ///
     /// # Errors
-    /// [`StrongroomError::Unavailable`]: the key is still to be done, later; [`StrongroomError::InUse`].
+    /// [`StrongroomError::Io`].
+    pub fn rewrap(&self) -> Result<Rewrapping, StrongroomError> {
+        let left: VecDeque<_> = self.objects()?.into();
+        let progress = Progress { total: left.len(), ..Progress::default() };
+        Ok(Rewrapping { left, progress, failures: Vec::new() })
+    }
+
+    /// Looks after the next object of a plan; false when there is none. One that fails does not stop the others.
+    ///
+    /// # Errors
+    /// [`StrongroomError::Unavailable`]: the object is still to be done, later; [`StrongroomError::InUse`].
     pub fn rewrap_step(&mut self, job: &mut Rewrapping) -> Result<bool, StrongroomError> {
         self.writable()?;
-        let Some(id) = job.left.pop_front() else { return Ok(false) };
-        let (folder, name) = self.place(&id)?;
+        let Some(object) = job.left.pop_front() else { return Ok(false) };
+        let (folder, name) = self.object_place(&object)?;
         let providers = [self.backend.provider()];
         match rewrap_file(&OsDisk::new(folder), &name, Providers(&providers), &mut os()) {
             Ok(None) => {}
@@ -94,14 +115,14 @@ impl Strongroom {
                 job.progress.rewrapped += 1;
                 job.progress.bytes += moved.bytes;
             }
-            // Destroyed since the plan was made.
-            Err(EnvelopeError::Disk(_)) if !self.index.contains(&id) => {}
-            Err(error) => match StrongroomError::opening(&id, error) {
+            // Destroyed, or removed, since the plan was made.
+            Err(EnvelopeError::Disk(error)) if self.is_gone(&object, &error) => {}
+            Err(error) => match StrongroomError::opening(object.sealed(), error) {
                 error @ StrongroomError::Unavailable(_) => {
-                    job.left.push_front(id);
+                    job.left.push_front(object);
                     return Err(error);
                 }
-                error => job.failures.push((id, error)),
+                error => job.failures.push((object.sealed(), error)),
             },
         }
         job.progress.done += 1;
@@ -118,12 +139,51 @@ impl Strongroom {
         Ok(Report { wrapping: self.wrapping()?.to_string(), done, total, rewrapped, failures })
     }
 
-    /// The version of the wrapping key that a key's file names, not verified.
-    pub(super) fn wrapped_under(&self, id: &KeyId) -> Result<KeyId, StrongroomError> {
-        let (folder, name) = self.place(id)?;
+    /// The version of the wrapping key that an object's file names, not verified.
+    pub(super) fn wrapped_under(&self, object: &Object) -> Result<KeyId, StrongroomError> {
+        let (folder, name) = self.object_place(object)?;
         let tagged = Header::read(&mut File::open(folder.join(name))?);
-        let tagged = tagged.map_err(|error| StrongroomError::opening(id, error))?;
+        let tagged = tagged.map_err(|error| StrongroomError::opening(object.sealed(), error))?;
         let wrap = tagged.claimed().wraps().first().map(|wrap| wrap.key.id().clone());
-        wrap.ok_or_else(|| StrongroomError::Damaged { key: id.clone(), error: EnvelopeError::Format })
+        let damaged = || StrongroomError::Damaged { key: object.sealed(), error: EnvelopeError::Format };
+        wrap.ok_or_else(damaged)
+    }
+
+    /// All keys and files.
+    pub(super) fn objects(&self) -> io::Result<Vec<Object>> {
+        let keys = self.index.iter().cloned().map(Object::Key);
+        let files = self.files()?.into_iter().map(|(folder, name)| Object::File(folder, name));
+        Ok(keys.chain(files).collect())
+    }
+
+    /// Sealed files that are no keys, by folder and name: in their folders or one folder deeper.
+    pub(super) fn files(&self) -> io::Result<Vec<(PathBuf, String)>> {
+        let mut found = Vec::new();
+        for top in &self.files {
+            for entry in entries(top)? {
+                // Of a file there are no entries.
+                for path in std::iter::once(entry.clone()).chain(entries(&entry)?) {
+                    let name = path.file_name().and_then(|name| name.to_str());
+                    let sealed = name.filter(|name| name.ends_with(SEALED) && !is_left_over(name));
+                    let place = path.parent().zip(sealed);
+                    found.extend(place.map(|(folder, name)| (folder.to_owned(), name.to_owned())));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn object_place(&self, object: &Object) -> Result<(PathBuf, String), StrongroomError> {
+        match object {
+            Object::Key(id) => self.place(id),
+            Object::File(folder, name) => Ok((folder.clone(), name.clone())),
+        }
+    }
+
+    fn is_gone(&self, object: &Object, error: &io::Error) -> bool {
+        match object {
+            Object::Key(id) => !self.index.contains(id),
+            Object::File(..) => error.kind() == ErrorKind::NotFound,
+        }
     }
 }

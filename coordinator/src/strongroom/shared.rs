@@ -76,7 +76,7 @@ impl Room for Strongroom {
 
     fn rotate_wrapping(&mut self) -> Result<(), RoomError> {
         Self::rotate_wrapping(self).map_err(told)?;
-        let mut job = self.rewrap();
+        let mut job = self.rewrap().map_err(told)?;
         while self.rewrap_step(&mut job).map_err(told)? {}
         // What could not be moved stays under its version, which is not destroyed while something is under it.
         Ok(())

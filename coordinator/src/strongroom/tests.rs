@@ -7,6 +7,7 @@ use quorate_keys::escrow::{Answer, Approval, Custodian, Escrow, EscrowError, Rec
 
 use quorate_keys::envelope::EnvelopeError;
 
+use super::rewrap::Object;
 use super::*;
 use crate::config::ProviderPlan;
 
@@ -60,21 +61,25 @@ fn group(bytes: &[u8]) -> [u8; 4] {
     [18, 12, 6, 0].map(|shift| LETTERS[(word >> shift & 63) as usize])
 }
 
-struct At {
-    folder: tempfile::TempDir,
-    config: KeysConfig,
+pub(super) struct At {
+    pub folder: tempfile::TempDir,
+    pub config: KeysConfig,
     unlock: Unlock,
 }
 
 impl At {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config =
-            KeysConfig { folder: folder.path().join("keys"), unlock: None, provider: ProviderPlan::File };
+        let config = KeysConfig {
+            folder: folder.path().join("keys"),
+            files: vec![folder.path().join("models")],
+            unlock: None,
+            provider: ProviderPlan::File,
+        };
         Self { folder, config, unlock: Unlock::new(&"5e".repeat(32)).unwrap() }
     }
 
-    fn create(&self) -> Strongroom {
+    pub fn create(&self) -> Strongroom {
         Strongroom::create(&self.config, "here", &self.unlock).unwrap()
     }
 
@@ -227,7 +232,7 @@ fn all_keys_move_to_a_new_wrapping_key() {
     let mut room = filled(&at);
     let (old, new) = (room.wrapping().unwrap(), room.rotate_wrapping().unwrap());
     assert!(matches!(room.destroy(&new), Err(StrongroomError::Active(_))));
-    let mut job = room.rewrap();
+    let mut job = room.rewrap().unwrap();
     assert!(room.rewrap_step(&mut job).unwrap() && room.rewrap_step(&mut job).unwrap());
     assert!(matches!(room.destroy(&old), Err(StrongroomError::StillNeeded { .. })));
     assert_all_open(&room);
@@ -237,18 +242,18 @@ fn all_keys_move_to_a_new_wrapping_key() {
     let damaged = at.file(NAMES[4]);
     let good = fs::read(&damaged).unwrap();
     fs::write(&damaged, &good[..40]).unwrap();
-    let mut job = room.rewrap();
+    let mut job = room.rewrap().unwrap();
     while room.rewrap_step(&mut job).unwrap() {}
     let report = room.report(&job).unwrap();
     assert_eq!((report.done, report.total, report.rewrapped, report.failures.len()), (5, 5, 2, 1));
     assert!(room.destroy(&old).is_err(), "nobody knows what the damaged one needs");
     fs::write(&damaged, good).unwrap();
-    let mut job = room.rewrap();
+    let mut job = room.rewrap().unwrap();
     while room.rewrap_step(&mut job).unwrap() {}
     assert_eq!((job.progress().rewrapped, job.failures().len()), (1, 0));
     room.destroy(&old).unwrap();
     assert_all_open(&room);
-    assert!(NAMES.iter().all(|name| room.wrapped_under(&id(name)).unwrap() == new));
+    assert!(NAMES.iter().all(|name| room.wrapped_under(&Object::Key(id(name))).unwrap() == new));
 }
 
 struct Custody {
@@ -320,7 +325,7 @@ fn kl_20_a_recovered_strongroom_waits_for_a_new_split() {
     // The same packages a second time change nothing: it stays burnt.
     let old = room.wrapping().unwrap();
     room.rotate_wrapping().unwrap();
-    let mut job = room.rewrap();
+    let mut job = room.rewrap().unwrap();
     while room.rewrap_step(&mut job).unwrap() {}
     room.destroy(&old).unwrap();
     assert!(room.permit().is_err());

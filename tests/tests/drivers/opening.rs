@@ -6,6 +6,7 @@ use quorate_coordinator::Service;
 use quorate_coordinator::config::InitialModel;
 use quorate_coordinator::models::ModelStore;
 use quorate_coordinator::optimise::Optimiser;
+use quorate_coordinator::strongroom::Cover;
 use quorate_crypto::ring::Suite;
 use quorate_protocol::transcript::Outcome;
 
@@ -17,7 +18,7 @@ const MOMENTUM: Optimiser = Optimiser::FedAvgM { rate: 1.0, momentum: 0.5 };
 /// The files of a model after two steps, the second with this mean.
 fn learnt(mean: &[f64]) -> Files {
     let at = tempfile::tempdir().unwrap();
-    let store = ModelStore::open(at.path()).unwrap();
+    let store = ModelStore::open(at.path(), &Cover::plain()).unwrap();
     let mut model = store.job("job", mean.len() as u32, &InitialModel::Zeros, &MOMENTUM).unwrap();
     model.advance(1, &MOMENTUM, &vec![0.25; mean.len()]).unwrap();
     model.advance(2, &MOMENTUM, mean).unwrap();

@@ -17,6 +17,7 @@ use quorate_coordinator::optimise::Optimiser;
 use quorate_coordinator::schedule::{Committee, Plan};
 use quorate_coordinator::status::Status;
 use quorate_coordinator::store::{NewToken, SqliteStore, Store as _};
+use quorate_coordinator::strongroom::Cover;
 use quorate_crypto::hash::Digest;
 use quorate_crypto::ring::Suite;
 use quorate_crypto::seal::SealSuite;
@@ -227,7 +228,7 @@ pub async fn node_at(options: &Options, folder: &Path, address: SocketAddr) -> N
         Service::create(identity, Registry::new(deployment), &ledger).unwrap()
     };
     let store = SqliteStore::open(&folder.join("coordinator.db")).await.unwrap();
-    let models = ModelStore::open(&folder.join("models")).unwrap();
+    let models = ModelStore::open(&folder.join("models"), &Cover::plain()).unwrap();
     let jobs = options.jobs.iter().map(|name| {
         let job = options.job(name, options.parties);
         let model = models.job(name, options.dim, &InitialModel::Zeros, &job.optimiser).unwrap();

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use quorate_coordinator::models::Exported;
+use quorate_coordinator::config::{Config, Environment};
+use quorate_coordinator::models::{self, Exported};
 use quorate_coordinator::store::{Outcome, RoundRow as Row, SqliteStore, Store as _};
+use quorate_coordinator::strongroom::Cover;
 use quorate_protocol::manifest::Mode;
 use quorate_sim::report::{Quantiles, RoundRow, Summary};
 use tokio::runtime::Runtime;
@@ -19,6 +21,7 @@ use crate::error::Failure;
 pub struct Rounds {
     setting: std::sync::Arc<Setting>,
     folder: PathBuf,
+    cover: Cover,
     runtime: Runtime,
     store: SqliteStore,
     log: Log,
@@ -45,9 +48,12 @@ impl Rounds {
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
         let database = folder.join("quorate.db");
         let store = runtime.block_on(SqliteStore::open(&database)).map_err(Failure::failed)?;
+        let environment = Environment::of_process();
+        let config = Config::load(&folder.join("coordinator.toml"), &environment).map_err(Failure::failed)?;
         Ok(Self {
             setting: std::sync::Arc::clone(setting),
             folder: folder.to_owned(),
+            cover: Cover::look(&config, &environment).map_err(Failure::failed)?,
             runtime,
             store,
             log: Log::open(&folder.join(LOG))?,
@@ -129,12 +135,11 @@ impl Rounds {
     }
 
     fn accuracy(&self, version: u64) -> Result<Option<f64>, Failure> {
-        let path = self.folder.join("models").join(JOB).join(format!("{version:010}.safetensors"));
-        let file =
-            std::fs::read(&path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+        let of = |wrong: &str| Failure::failed(format!("version {version} of the model {wrong}"));
+        let stored = models::stored(&self.folder.join("models"), &self.cover, (JOB, version));
+        let file = stored.map_err(Failure::failed)?.ok_or_else(|| of("is not there"))?;
         let task = &self.setting.task;
-        let model = task.read_model(&file);
-        let model = model.ok_or_else(|| Failure::failed(format!("{}: not the task's", path.display())))?;
+        let model = task.read_model(&file).ok_or_else(|| of("is not the task's"))?;
         Ok(task.evaluate(&model))
     }
 
