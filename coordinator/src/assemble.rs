@@ -65,7 +65,8 @@ pub async fn assemble(
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let opened = room.lock().is_some();
     let mut keys = room.clone_or_plain(&config.key_room());
-    let mut audit = Audit::open(&config.audit(), keys.as_mut(), authority.deployment(), now)?;
+    let audit = Audit::open(&config.audit(), keys.as_mut(), authority.deployment(), now)?;
+    let mut audit = audit.copied_to(&config.copies);
     if opened {
         // Kept until the log takes it, and nothing that needs a record happens before ([KL-25]).
         let reason = "the strongroom is open";

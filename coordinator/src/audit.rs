@@ -20,19 +20,25 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use getrandom::SysRng;
 use quorate_crypto::hash::sha256;
 use quorate_crypto::sign::{PublicKey, SigningKey};
 use quorate_keys::audit::{
-    Act, Closed, Decision, Directory, Event, Fact, Files as _, LogError, LogName, Mark, Marks, Offer,
+    Act, Closed, Decision, Directory, Event, Fact, Files as _, Health, LogError, LogName, Mark, Marks, Offer,
     Recorded, Shard, ShardSink, Signer, Sink, SinkError, Sinks, TellError, Text, Told, Trust, Value, What,
     parse_verifier_key, tell, verifier_key,
 };
 use quorate_keys::{Class, DeploymentId, KeyId, KeyName};
 use rand_core::UnwrapErr;
 use thiserror::Error;
+
+mod copies;
+
+pub use copies::Target;
+
+use copies::Copy;
 
 use crate::config::Config;
 use crate::init::make_folder;
@@ -71,6 +77,15 @@ pub enum AuditError {
     /// The newest shard's key is not there although the shard is.
     #[error("{}: the log is there and the key of its newest shard is not: bring the folder of keys back", .0.display())]
     NoKey(PathBuf),
+}
+
+/// Who else is given every line, and how long one may keep an operation waiting ([KL-25]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copies {
+    /// Where they go.
+    pub targets: Vec<Target>,
+    /// The longest wait for one that does not answer; once, not at every operation.
+    pub patience: Duration,
 }
 
 /// A log that is written to.
@@ -121,8 +136,25 @@ impl Audit {
             sink.rotate(&name, next, Act { at: now, actor: text(ACTOR), reason: text("a new shard") })?;
         }
         let log = Log(Arc::new(Mutex::new(sink)));
-        let sinks = Sinks::new(vec![Box::new(log.clone())], PATIENCE);
+        let sinks = Sinks::new(vec![Box::new(log.clone())], 0).requiring(1);
         Ok(Self { places: places.clone(), name, log, sinks, queued: None, next: None, waiting: Vec::new() })
+    }
+
+    /// Gives every line to these too; before anything is noted. The log itself stays required: the inventory is made
+    /// from it.
+    #[must_use]
+    pub fn copied_to(mut self, copies: &Copies) -> Self {
+        let log: Box<dyn Sink + Send> = Box::new(self.log.clone());
+        let copy = |target: &Target| -> Box<dyn Sink + Send> { Box::new(Copy::new(target.clone())) };
+        let sinks = std::iter::once(log).chain(copies.targets.iter().map(copy)).collect();
+        self.sinks = Sinks::new(sinks, copies.patience.as_secs().max(1)).requiring(1);
+        self
+    }
+
+    /// How log and copies are.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.sinks.health()
     }
 
     /// Verifies the whole log and gives the inventory that it tells.
@@ -201,14 +233,21 @@ impl Audit {
                 }
             }
         }
-        let Some(queued) = self.queued else { return Ok(()) };
-        match self.sinks.poll(queued, now) {
-            Decision::Accepted => {
-                self.queued = None;
-                Ok(())
+        let Some(queued) = self.queued else {
+            self.sinks.catch_up(now);
+            return Ok(());
+        };
+        // Only a copy makes anybody wait, and none twice: then it counts as hung until it has caught up.
+        let begun = Instant::now();
+        loop {
+            match self.sinks.poll(queued, now.saturating_add(begun.elapsed().as_secs())) {
+                Decision::Accepted => {
+                    self.queued = None;
+                    return Ok(());
+                }
+                Decision::Wait(_) => std::thread::sleep(POLL),
+                Decision::Refused => return Err(Closed),
             }
-            // The one sink there is does not make anybody wait: it has it, or it failed.
-            Decision::Wait(_) | Decision::Refused => Err(Closed),
         }
     }
 }
@@ -225,7 +264,7 @@ pub fn record(
 ) -> Result<(), AuditError> {
     let deployment = config.deployment_id()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let mut log = Audit::open(&config.audit(), room, &deployment, now)?;
+    let mut log = Audit::open(&config.audit(), room, &deployment, now)?.copied_to(&config.copies);
     log.note(event(now, what, id, reason, Particulars::new()));
     log.settle(now).map_err(|_| AuditError::Closed)
 }
@@ -374,8 +413,8 @@ impl Marks for FileMarks {
 const ACTOR: &str = "coordinator";
 const MARKS: &str = "marks";
 const VERIFIER: &str = "log.vkey";
-/// Seconds a sink may take.
-const PATIENCE: u64 = 5;
+/// Between two looks at a copy that has not answered.
+const POLL: Duration = Duration::from_micros(200);
 /// Characters of a deployment's id in the name of its log.
 const SHORT: usize = 16;
 /// Characters of a reason.

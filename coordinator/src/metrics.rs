@@ -8,6 +8,7 @@ mod process;
 mod text;
 
 use quorate_keys::Class;
+use quorate_keys::audit::{SinkHealth, SinkState};
 use quorate_keys::report::{Gauge, Kind as Disagreement};
 use quorate_transport::Counts;
 
@@ -121,9 +122,26 @@ fn stages(text: &mut Text, tally: &Tally) {
     }
 }
 
+fn sinks(text: &mut Text, tally: &Tally) {
+    let each = |text: &mut Text, of: fn(&SinkHealth) -> u64| {
+        tally.audit.iter().for_each(|sink| text.sample(&[("sink", &sink.name)], of(sink)));
+    };
+    text.family(
+        "quorate_audit_sink_working",
+        Kind::Gauge,
+        "Whether the audit log, or a copy of it, keeps up.",
+    );
+    each(text, |sink| u64::from(sink.state == SinkState::Working));
+    text.family("quorate_audit_sink_behind", Kind::Gauge, "Entries that it does not have yet.");
+    each(text, |sink| sink.behind);
+    text.family("quorate_audit_sink_missed_total", Kind::Counter, "Entries that a copy will not get.");
+    each(text, |sink| sink.missed);
+}
+
 fn parties(text: &mut Text, tally: &Tally) {
     text.counter("quorate_contributions_accepted_total", "Contributions taken.", tally.accepted);
     text.counter("quorate_audit_refused_total", "Times the audit log took nothing.", tally.audit_refused);
+    sinks(text, tally);
     text.counter("quorate_parted_total", "Connections closed so that others take their turn.", tally.parted);
     text.counter("quorate_vector_bytes_total", "Bytes of vectors taken.", tally.vector_bytes);
     text.family(

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use quorate_keys::Class;
+use quorate_keys::audit::SinkHealth;
 use quorate_keys::report::{Gauge, Kind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -124,6 +125,8 @@ pub struct Tally {
     pub refused: BTreeMap<&'static str, u64>,
     /// Times the audit log took nothing.
     pub audit_refused: u64,
+    /// The audit log and its copies, the log first.
+    pub audit: Vec<SinkHealth>,
     /// Parties asked to come back later.
     pub parted: u64,
     /// Parties enrolled.

@@ -24,7 +24,7 @@ use quorate_protocol::epoch::EpochRecord;
 use quorate_protocol::policy::Policy;
 use quorate_transport::Limits;
 
-use crate::audit::AuditPlaces;
+use crate::audit::{AuditPlaces, Copies};
 use crate::job::Job;
 
 mod findings;
@@ -222,6 +222,8 @@ pub struct Config {
     pub policy: Policy,
     /// How keys are looked after.
     pub rotation: Rotation,
+    /// Who else is given the audit log's lines.
+    pub copies: Copies,
     /// Retention.
     pub retention: Retention,
     /// Results.

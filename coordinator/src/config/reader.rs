@@ -180,6 +180,18 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// A list of texts.
+    pub(super) fn texts(&self, key: &'static str) -> Option<Vec<String>> {
+        self.typed(key, "a list of texts", |value| {
+            let Value::List(list) = value else { return None };
+            let text = |node: &Node| match &node.value {
+                Value::Text(text) => Some(text.clone()),
+                _ => None,
+            };
+            list.iter().map(text).collect()
+        })
+    }
+
     /// A number, or the word for all.
     pub(super) fn number_or(&self, key: &'static str, word: &str, most: u32) -> Option<Option<u32>> {
         let node = self.node(key)?;

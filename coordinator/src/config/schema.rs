@@ -45,6 +45,8 @@ mirror! {
         rotation: Rotation,
         /// Who may approve of orders about keys, by name.
         approvers: BTreeMap<String, Approver>,
+        /// Copies of the audit log.
+        audit: AuditLog,
         /// Training jobs by name.
         jobs: BTreeMap<String, Job>,
         /// What is kept, counted from the newest.
@@ -72,6 +74,13 @@ mirror! {
     Approver {
         /// Ed25519 public key, hexadecimal.
         key: String,
+    }
+    /// Copies of the audit log
+    AuditLog {
+        /// Where each entry goes too, as a line of JSON: file:PATH or tcp:HOST:PORT.
+        copies: Vec<String>,
+        /// The longest that one which does not answer keeps the coordinator waiting.
+        patience: String,
     }
     /// Endpoint
     Listen {

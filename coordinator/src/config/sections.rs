@@ -14,6 +14,7 @@ use super::{
     AdminConfig, CommitteePlan, Config, Enrolment, EpochPlan, LEDGER, LogConfig, LogFormat, MODELS, Place,
     ResultFormat, Results, Retention, SecretPlaces,
 };
+use crate::audit::{Copies, Target};
 
 /// Reads them; `plans` and `file` are left empty.
 pub(super) fn read(root: &Section<'_>, base: &Path) -> Config {
@@ -39,6 +40,7 @@ pub(super) fn read(root: &Section<'_>, base: &Path) -> Config {
         epoch,
         policy: policy(&root.section("policy"), named),
         rotation: super::rotation::read(&root.section("rotation"), &root.section("approvers"), base),
+        copies: copies(&root.section("audit"), base),
         retention: retention(&root.section("retention")),
         results: results(&root.section("results"), base),
         log: log(&root.section("log")),
@@ -222,6 +224,24 @@ fn policy(section: &Section<'_>, named: bool) -> Policy {
     policy.max_key_life = life.unwrap_or(policy.max_key_life);
     section.finish();
     policy
+}
+
+fn copies(section: &Section<'_>, base: &Path) -> Copies {
+    let mut targets = Vec::new();
+    for text in section.texts("copies").unwrap_or_default() {
+        match Target::parse(&text, base) {
+            Some(target) if !targets.contains(&target) => targets.push(target),
+            Some(_) => section.wrong("copies", "names a place twice", "name each once"),
+            None => section.wrong(
+                "copies",
+                format!("{text:?} is no place for a copy"),
+                "write \"file:PATH\" or \"tcp:HOST:PORT\"",
+            ),
+        }
+    }
+    let patience = section.duration("patience", SECOND..=60 * SECOND).unwrap_or(Duration::from_secs(5));
+    section.finish();
+    Copies { targets, patience }
 }
 
 fn retention(section: &Section<'_>) -> Retention {

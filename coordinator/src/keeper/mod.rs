@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::SigningKey;
-use quorate_keys::audit::{self as log, Closed, EntryError, Fact, TellError, Value, What};
+use quorate_keys::audit::{self as log, Closed, EntryError, Fact, Health, TellError, Value, What};
 use quorate_keys::inventory::event::{Cause, Change, Event, Origin};
 use quorate_keys::inventory::usage::{Block, ReserveError};
 use quorate_keys::inventory::word::Actor;
@@ -205,6 +205,12 @@ impl Keeper {
     /// If the log takes nothing: nothing may be done then.
     pub fn settle(&mut self, at: At) -> Result<(), Closed> {
         self.audit.settle(at.time.0)
+    }
+
+    /// How the audit log and its copies are.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.audit.health()
     }
 
     /// Something happened to a key: into the inventory, and into what waits to be settled.

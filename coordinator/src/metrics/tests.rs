@@ -48,6 +48,12 @@ fn sample() -> String {
         refused: BTreeMap::from([("SIG-1", 2), ("LATE-1", 1)]),
         last_round_ms: 61_007,
         stages: BTreeMap::from([(Stage::Convene, convene)]),
+        audit: vec![SinkHealth {
+            name: "file:/var/log/a \"b\"".to_owned(),
+            state: SinkState::Hung { since: 1 },
+            behind: 4,
+            missed: 2,
+        }],
         ..Tally::default()
     };
     render(&status, &tally, &counts())

@@ -41,9 +41,13 @@ impl<S: Store> Task<S> {
     pub(super) fn recorded(&mut self) -> bool {
         let at = self.at();
         let outcome = self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.settle(at));
+        let health = self.keeper.as_ref().map(Keeper::health);
+        self.shared.count(|tally| {
+            tally.audit = health.map(|health| health.sinks).unwrap_or_default();
+            tally.audit_refused += u64::from(outcome.is_err());
+        });
         if outcome.is_err() {
             crate::events::audit_closed();
-            self.shared.count(|tally| tally.audit_refused += 1);
         }
         outcome.is_ok()
     }

@@ -48,7 +48,8 @@ pub use note::{Note, NoteError, parse_verifier_key, verifier_key};
 pub use shard::{Act, LogError, Shard, audit_key};
 pub use signer::{Mark, Marks, SignError, Signer, raise};
 pub use sinks::{
-    Closed, Decision, Health, LineSink, Offer, Recorded, ShardSink, Sink, SinkError, SinkState, Sinks,
+    Closed, Decision, Health, LineSink, Offer, Recorded, ShardSink, Sink, SinkError, SinkHealth, SinkState,
+    Sinks,
 };
 pub use verify::{ExportError, Problem, Report, Trust, VerifyError, export, verify, verify_each};
 pub use witness::{Evidence, Seen, Witness, WitnessError};

@@ -11,12 +11,13 @@
 //! ```
 //!
 //! A sink that takes T is waited for once, not at each operation. Each sink gets every line once and in order, also
-//! what came while it did not work; so the log has no gaps.
+//! what came while it did not work; so the log has no gaps. Where some sinks are required ([`Sinks::requiring`]), all of
+//! them must take a line; the others are copies, which lose the oldest lines when too many wait, and say how many.
 //!
 //! # Security
 //!
 //! Fail closed: an operation goes ahead only on [`Decision::Accepted`]. Lines wait in memory for slow sinks, at most
-//! [`BACKLOG`] of them; when that is full, nothing is accepted. Sinks must not block: one that has to wait works elsewhere
+//! [`BACKLOG`] of them; when that is full for a sink that counts, nothing is accepted. Sinks must not block: one that has to wait works elsewhere
 //! and answers [`Offer::Busy`]. What waits in memory is gone after a crash: refill a slow sink from the log's
 //! [export](super::export()).
 
@@ -38,7 +39,7 @@ pub trait Sink {
     fn name(&self) -> &str;
 
     /// Takes line number `seq`, or says how far that is. Comes again with the same number until it is taken or fails;
-    /// does not block.
+    /// does not block. A sink that is busy is shown the next lines too, so that it can write many at a time; they come again.
     ///
     /// # Errors
     /// Why it was not taken.
@@ -86,6 +87,8 @@ struct Slot {
     sink: Box<dyn Sink + Send>,
     next: u64,
     state: SinkState,
+    required: bool,
+    missed: u64,
 }
 
 /// How a sink is.
@@ -146,15 +149,24 @@ pub struct SinkHealth {
     pub state: SinkState,
     /// Lines it has not taken.
     pub behind: u64,
+    /// Lines it will not get: too many waited. They are in the log's export.
+    pub missed: u64,
 }
 
 impl Sinks {
     /// These sinks; a slow one delays an operation by at most `patience` seconds (T of [KL-25]).
     #[must_use]
     pub fn new(sinks: Vec<Box<dyn Sink + Send>>, patience: u64) -> Self {
-        let slot = |sink| Slot { sink, next: 0, state: SinkState::Working };
+        let slot = |sink| Slot { sink, next: 0, state: SinkState::Working, required: false, missed: 0 };
         let sinks = sinks.into_iter().map(slot).collect();
         Self { sinks, patience, backlog: VecDeque::new(), first: 0 }
+    }
+
+    /// The first `count` sinks must take every line, and the others need not take any.
+    #[must_use]
+    pub fn requiring(mut self, count: usize) -> Self {
+        self.sinks.iter_mut().take(count).for_each(|slot| slot.required = true);
+        self
     }
 
     /// Adds a line to those that wait, for many at one time: nothing was offered yet. See [`Sinks::poll`].
@@ -192,7 +204,8 @@ impl Sinks {
     pub fn poll(&mut self, recorded: Recorded, now: u64) -> Decision {
         self.pump(now);
         let Recorded { seq, until } = recorded;
-        let taken = self.sinks.iter().any(|slot| slot.next > seq);
+        let has = |slot: &Slot| slot.next > seq;
+        let taken = self.sinks.iter().any(has) && self.required().all(has);
         let pending = |slot: &Slot| slot.next <= seq && slot.state == SinkState::Working;
         if !self.sinks.iter().any(pending) {
             return if taken { Decision::Accepted } else { Decision::Refused };
@@ -206,6 +219,11 @@ impl Sinks {
         if taken { Decision::Accepted } else { Decision::Refused }
     }
 
+    /// Offers what waits, for nobody's sake: a sink that did not work catches up.
+    pub fn catch_up(&mut self, now: u64) {
+        self.pump(now);
+    }
+
     /// How the log is.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -213,14 +231,32 @@ impl Sinks {
             name: slot.sink.name().to_owned(),
             state: slot.state,
             behind: self.end() - slot.next,
+            missed: slot.missed,
         };
         let sinks = self.sinks.iter().map(of).collect();
         Health { accepting: self.accepting(), waiting: self.backlog.len() as u64, sinks }
     }
 
     fn accepting(&self) -> bool {
-        let works = self.sinks.iter().any(|slot| slot.state == SinkState::Working);
-        works && self.backlog.len() < BACKLOG
+        let works = |slot: &Slot| slot.state == SinkState::Working;
+        self.sinks.iter().any(works) && self.required().all(works) && self.backlog.len() < BACKLOG
+    }
+
+    fn required(&self) -> impl Iterator<Item = &Slot> {
+        self.sinks.iter().filter(|slot| slot.required)
+    }
+
+    /// Makes room for a line where only copies still wait for the oldest one.
+    fn let_go(&mut self) {
+        let kept = self.required().map(|slot| slot.next).min();
+        while self.backlog.len() >= BACKLOG && kept.is_some_and(|next| next > self.first) {
+            self.backlog.pop_front();
+            self.first += 1;
+            for slot in self.sinks.iter_mut().filter(|slot| slot.next < self.first) {
+                slot.next = self.first;
+                slot.missed += 1;
+            }
+        }
     }
 
     fn end(&self) -> u64 {
@@ -248,21 +284,26 @@ impl Sinks {
         while self.first < all_have && self.backlog.pop_front().is_some() {
             self.first += 1;
         }
+        self.let_go();
     }
 }
 
 impl Slot {
     /// Gives the sink the lines it does not have; what it took before an error counts.
     fn take(&mut self, (first, backlog): (u64, &VecDeque<Vec<u8>>)) -> Result<(), SinkError> {
-        let (mut next, mut outcome) = (self.next, Ok(()));
-        while let Some(line) = usize::try_from(next - first).ok().and_then(|at| backlog.get(at)) {
-            match self.sink.offer(next, line) {
-                Ok(Offer::Taken) => next += 1,
-                Ok(Offer::Busy) => break,
+        let (mut next, mut at, mut outcome) = (self.next, self.next, Ok(()));
+        while let Some(line) = usize::try_from(at - first).ok().and_then(|at| backlog.get(at)) {
+            match self.sink.offer(at, line) {
+                Ok(Offer::Taken) if at == next => next += 1,
+                Ok(_) => {}
                 Err(error) => {
                     outcome = Err(error);
                     break;
                 }
+            }
+            at += 1;
+            if at > next + AHEAD {
+                break;
             }
         }
         if next > self.next {
@@ -378,6 +419,8 @@ impl<F: Files, M: Marks> Sink for ShardSink<F, M> {
     }
 }
 
+/// Lines a busy sink is shown beyond the one it is busy with.
+const AHEAD: u64 = 64;
 /// Most lines that wait for a sink.
 pub const BACKLOG: usize = 4096;
 

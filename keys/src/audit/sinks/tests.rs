@@ -189,3 +189,44 @@ fn kl_25_a_full_disk_stops_operations() {
     let report = verify(&sink.files, &trust, &[]).unwrap();
     assert_eq!((report.shards.len(), report.entries), (2, 6));
 }
+
+#[test]
+fn kl_25_a_required_sink_cannot_be_replaced_by_a_copy() {
+    let (log, copy) = (Fake::new(Mode::Works), Fake::new(Mode::Works));
+    let mut sinks = sinks(&[&log, &copy]).requiring(1);
+    log.set(Mode::Fails);
+    let recorded = sinks.record(b"one".to_vec(), 0).unwrap();
+    assert_eq!(sinks.poll(recorded, 0), Decision::Refused, "only the copy has it");
+    assert_eq!(copy.taken(), [0]);
+    assert_eq!(sinks.queue(b"two".to_vec(), 0), Err(Closed));
+    log.set(Mode::Hangs);
+    assert_eq!(sinks.poll(recorded, T), Decision::Refused);
+    log.set(Mode::Works);
+    assert_eq!(sinks.poll(recorded, T), Decision::Accepted);
+    assert_eq!(log.taken(), [0]);
+    copy.set(Mode::Fails);
+    let recorded = sinks.record(b"two".to_vec(), T).unwrap();
+    assert_eq!(sinks.poll(recorded, T), Decision::Accepted, "a copy that fails stops nobody");
+}
+
+#[test]
+fn kl_25_a_copy_that_hangs_for_ever_stops_nobody_and_says_what_it_missed() {
+    let (log, copy) = (Fake::new(Mode::Works), Fake::new(Mode::Hangs));
+    let mut sinks = sinks(&[&log, &copy]).requiring(1);
+    let lines = BACKLOG as u64 + 10;
+    for line in 0..lines {
+        let recorded = sinks.record(vec![0], 0).unwrap();
+        let at = if line == 0 { T } else { 0 };
+        assert_eq!(sinks.poll(recorded, at), Decision::Accepted);
+    }
+    assert_eq!(log.taken().len() as u64, lines);
+    let health = sinks.health();
+    assert!(health.accepting && health.waiting <= BACKLOG as u64);
+    let missed = health.sinks[1].missed;
+    assert_eq!((health.sinks[0].missed, health.sinks[1].behind + missed), (0, lines));
+    assert!((10..=12).contains(&missed), "{missed}");
+    copy.set(Mode::Works);
+    let recorded = sinks.record(vec![0], 0).unwrap();
+    assert_eq!(sinks.poll(recorded, 0), Decision::Accepted);
+    assert_eq!(copy.taken(), (missed..=lines).collect::<Vec<_>>(), "the rest, in order");
+}
