@@ -1,8 +1,8 @@
-//! The admin API: read-only, HTTP/1.1 with JSON, on a port of its own.
+//! The admin API: HTTP/1.1 with JSON, on a port of its own; it reads, and takes orders that people have signed.
 //!
 //! ```text
 //! connection ─▶ gate.rs: at most 64 at a time, 16 KiB and 10 s each, one request
-//!            ─▶ guard.rs: token, or 401 without a word; then GET only
+//!            ─▶ guard.rs: token, or 401 without a word; then GET, and POST of orders
 //!            ─▶ routes.rs ─▶ AdminSource: the last Status, the counts, the store
 //! ```
 //!
@@ -11,12 +11,13 @@
 //!
 //! # Security
 //!
-//! Nobody can change anything here. Without the token every path, known or unknown, by every method, gives the same
+//! The token changes nothing: what is changed here is ordered by approvers' signatures ([`keys`]). Without the token every path, known or unknown, by every method, gives the same
 //! empty 401; only `/healthz` is open, and `/metrics` if the operator says so. The token is compared in constant time
 //! (its length is no secret). No answer allows another origin (no CORS), none may be kept by a cache.
 
 mod gate;
 mod guard;
+pub mod keys;
 mod openapi;
 mod routes;
 mod source;
@@ -34,6 +35,8 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 pub use source::NodeSource;
+
+use keys::{KeyBook, NotTaken, OrderRow};
 
 use crate::rows::{ModelQuery, ModelRow, NodeRow, RoundQuery, RoundRow};
 use crate::status::{Status, Tally};
@@ -57,6 +60,15 @@ pub trait AdminSource: Send + Sync + 'static {
 
     /// All parties by index.
     fn nodes(&self) -> impl Future<Output = Result<Vec<NodeRow>, Unavailable>> + Send;
+
+    /// The keys as the node saw them last.
+    fn keys(&self) -> Arc<KeyBook>;
+
+    /// All orders about keys, the oldest first.
+    fn orders(&self) -> impl Future<Output = Result<Vec<OrderRow>, Unavailable>> + Send;
+
+    /// Takes an order, at this time in milliseconds since 1970; gives its digest, hexadecimal.
+    fn submit(&self, order: Vec<u8>, now: u64) -> impl Future<Output = Result<String, NotTaken>> + Send;
 
     /// Models, by job and then the newest first.
     fn models(&self, query: ModelQuery) -> impl Future<Output = Result<Vec<ModelRow>, Unavailable>> + Send;

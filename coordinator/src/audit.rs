@@ -151,6 +151,14 @@ impl Audit {
         self
     }
 
+    /// The newest checkpoint, a signed note.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn checkpoint(&self) -> io::Result<String> {
+        fs::read_to_string(self.places.folder.join(self.shard().to_string()).join("checkpoint"))
+    }
+
     /// How log and copies are.
     #[must_use]
     pub fn health(&self) -> Health {

@@ -22,6 +22,7 @@ use quorate_transport::{FrameSender, Handler, Peer, Refusal, UploadHeader, Uploa
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 
+use crate::admin::keys::KeyBook;
 use crate::node::Waiting;
 use crate::spool::{Staged, Stager};
 use crate::status::{Status, Tally};
@@ -52,6 +53,7 @@ pub(crate) struct Shared {
     models: RwLock<BTreeMap<Digest, Arc<[u8]>>>,
     open: RwLock<Option<OpenRound>>,
     tally: Mutex<Tally>,
+    key_book: RwLock<Arc<KeyBook>>,
     status: watch::Sender<Arc<Status>>,
 }
 
@@ -63,8 +65,18 @@ impl Shared {
             models: RwLock::default(),
             open: RwLock::default(),
             tally: Mutex::default(),
+            key_book: RwLock::default(),
             status: watch::Sender::new(Arc::default()),
         }
+    }
+
+    /// The keys as the node sees them now.
+    pub(crate) fn keep_keys(&self, book: KeyBook) {
+        *self.key_book.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(book);
+    }
+
+    pub(crate) fn key_book(&self) -> Arc<KeyBook> {
+        Arc::clone(&self.key_book.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The registry has grown to these keys.

@@ -37,6 +37,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub(crate) use self::keys::Waiting;
 pub use self::keys::{Publication, PublishError, Urgency};
 use self::task::{QUEUE, Task};
+use crate::admin::keys::KeyBook;
 use crate::config::Retention;
 use crate::hub::{Command, Hub, Shared};
 use crate::job::Job;
@@ -275,6 +276,12 @@ impl View {
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.shared.tally()
+    }
+
+    /// The keys as the node saw them last.
+    #[must_use]
+    pub fn keys(&self) -> Arc<KeyBook> {
+        self.shared.key_book()
     }
 
     /// What the endpoint has counted.

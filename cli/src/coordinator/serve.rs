@@ -289,7 +289,7 @@ async fn admin(config: &Config, stopping: watch::Receiver<bool>) -> Result<Optio
         return Err(Failure::failed(format!("{} is not there: bring it back", config.database().display())));
     }
     let store = SqliteStore::open(&config.database()).await.map_err(Failure::failed)?;
-    let source = Arc::new(NodeSource::new(&config.deployment, store));
+    let source = Arc::new(NodeSource::new(config, store));
     let settings = AdminConfig { token, metrics_public: admin.metrics_public };
     let address = listener.local_addr().map_err(Failure::failed)?;
     events::admin_started(address, settings.metrics_public);

@@ -1,4 +1,4 @@
-//! Who may ask: the token before anything else, then the method.
+//! Who may ask: the token before anything else, then the method: GET, and POST where orders are given.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq as _;
 use tokio::time::timeout;
 
-use super::{AdminConfig, gate};
+use super::{AdminConfig, gate, routes};
 
 /// Lets a request pass, or answers it.
 pub(super) async fn guard(State(config): State<Arc<AdminConfig>>, request: Request, next: Next) -> Response {
     let mut response = if !is_open(&config, &request) && !is_known(&config, request.headers()) {
         // One answer for all paths and methods. The scheme is named because HTTP wants it, the realm is not.
         (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")]).into_response()
-    } else if request.method() != Method::GET {
+    } else if request.method() != Method::GET && !is_order(&request) {
         (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET")]).into_response()
     } else {
         // The connection ends after this time too; an answer in time is the source's duty.
@@ -33,6 +33,11 @@ pub(super) async fn guard(State(config): State<Arc<AdminConfig>>, request: Reque
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// Whether the request is one of the few that are no question.
+fn is_order(request: &Request) -> bool {
+    request.method() == Method::POST && request.uri().path() == routes::ORDERS
 }
 
 /// Whether the request needs no token.

@@ -7,7 +7,7 @@ use super::routes;
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Quorate coordinator", description = "Read-only admin API"),
+    info(title = "Quorate coordinator", description = "Admin API: it reads, and takes orders that approvers have signed"),
     paths(
         routes::healthz,
         routes::readyz,
@@ -18,6 +18,12 @@ use super::routes;
         routes::round,
         routes::nodes,
         routes::models,
+        routes::keys,
+        routes::key,
+        routes::compliance,
+        routes::checkpoint,
+        routes::orders,
+        routes::order,
         routes::document,
     ),
     security(("token" = [])),

@@ -1,9 +1,11 @@
-//! The routes, all of them `GET`.
+//! The routes.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -14,6 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::guard::guard;
+use super::keys::{ComplianceAnswer, KeyQuery, KeyRow, NotTaken, OrderRow, Taken};
 use super::{AdminConfig, AdminSource, Unavailable, openapi};
 use crate::metrics;
 use crate::rows::{ModelQuery, ModelRow, NodeRow, RoundQuery, RoundRow, StatusAnswer};
@@ -31,6 +34,11 @@ pub(super) fn router<S: AdminSource>(config: AdminConfig, source: Arc<S>) -> Rou
         .route("/v1/rounds/{number}", get(round::<S>))
         .route("/v1/nodes", get(nodes::<S>))
         .route("/v1/models", get(models::<S>))
+        .route("/v1/keys", get(keys::<S>))
+        .route("/v1/keys/{class}/{name}/{version}", get(key::<S>))
+        .route("/v1/compliance", get(compliance::<S>))
+        .route("/v1/audit/checkpoint", get(checkpoint::<S>))
+        .route("/v1/orders", get(orders::<S>).post(order::<S>))
         .route("/v1/openapi.json", get(document))
         .fallback(async || Problem::NotFound)
         .with_state(source);
@@ -41,7 +49,7 @@ pub(super) fn router<S: AdminSource>(config: AdminConfig, source: Arc<S>) -> Rou
 
 /// The paths of [`router`], as the document writes them; a test compares.
 #[cfg(test)]
-pub(super) const PATHS: [&str; 10] = [
+pub(super) const PATHS: [&str; 15] = [
     "/healthz",
     "/readyz",
     "/metrics",
@@ -51,8 +59,16 @@ pub(super) const PATHS: [&str; 10] = [
     "/v1/rounds/{number}",
     "/v1/nodes",
     "/v1/models",
+    "/v1/keys",
+    "/v1/keys/{class}/{name}/{version}",
+    "/v1/compliance",
+    "/v1/audit/checkpoint",
+    "/v1/orders",
     "/v1/openapi.json",
 ];
+
+/// Where orders are given.
+pub(super) const ORDERS: &str = "/v1/orders";
 
 /// Whether the coordinator is ready for rounds.
 #[derive(Serialize, ToSchema)]
@@ -67,7 +83,7 @@ pub(super) struct Readiness {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Wrong {
     /// In words.
-    error: &'static str,
+    error: String,
 }
 
 /// An answer that is none.
@@ -75,6 +91,7 @@ pub(super) enum Problem {
     NotFound,
     BadRequest,
     Unavailable,
+    NotTaken(NotTaken),
 }
 
 impl IntoResponse for Problem {
@@ -84,9 +101,19 @@ impl IntoResponse for Problem {
             Self::BadRequest => {
                 (StatusCode::BAD_REQUEST, "a number or an option of the request is not possible")
             }
-            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be read; see the log"),
+            Self::Unavailable | Self::NotTaken(NotTaken::Unavailable(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be read; see the log")
+            }
+            Self::NotTaken(why) => {
+                let code = match why {
+                    NotTaken::NotApproved(_) => StatusCode::FORBIDDEN,
+                    NotTaken::Before => StatusCode::CONFLICT,
+                    _ => StatusCode::BAD_REQUEST,
+                };
+                return (code, Json(Wrong { error: why.to_string() })).into_response();
+            }
         };
-        (code, Json(Wrong { error })).into_response()
+        (code, Json(Wrong { error: error.to_owned() })).into_response()
     }
 }
 
@@ -182,6 +209,66 @@ pub(super) async fn models<S: AdminSource>(
 ) -> Result<Json<Vec<ModelRow>>, Problem> {
     let Query(query) = query?;
     Ok(Json(source.models(query).await?))
+}
+
+/// Every key, by class and name.
+#[utoipa::path(get, path = "/v1/keys", params(KeyQuery), responses((status = 200, body = [KeyRow]), (status = 400, body = Wrong)))]
+pub(super) async fn keys<S: AdminSource>(
+    State(source): State<Arc<S>>,
+    query: Result<Query<KeyQuery>, QueryRejection>,
+) -> Result<Json<Vec<KeyRow>>, Problem> {
+    let Query(query) = query?;
+    query.of(&source.keys()).map(Json).ok_or(Problem::BadRequest)
+}
+
+/// One version of a key.
+#[utoipa::path(get, path = "/v1/keys/{class}/{name}/{version}", params(("class" = String, Path), ("name" = String, Path), ("version" = u32, Path)), responses((status = 200, body = KeyRow), (status = 400, body = Wrong), (status = 404, body = Wrong)))]
+pub(super) async fn key<S: AdminSource>(
+    State(source): State<Arc<S>>,
+    place: Result<Path<(String, String, u32)>, PathRejection>,
+) -> Result<Json<KeyRow>, Problem> {
+    let Path((class, name, version)) = place?;
+    let id = format!("{class}/{name}@{version}");
+    source.keys().keys.iter().find(|row| row.key == id).cloned().map(Json).ok_or(Problem::NotFound)
+}
+
+/// Where keys and policy disagree.
+#[utoipa::path(get, path = "/v1/compliance", responses((status = 200, body = ComplianceAnswer)))]
+pub(super) async fn compliance<S: AdminSource>(State(source): State<Arc<S>>) -> Json<ComplianceAnswer> {
+    Json(source.keys().compliance.clone())
+}
+
+/// The newest checkpoint of the audit log: keep it where the coordinator cannot reach it.
+#[utoipa::path(get, path = "/v1/audit/checkpoint", responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = Wrong)))]
+pub(super) async fn checkpoint<S: AdminSource>(
+    State(source): State<Arc<S>>,
+) -> Result<impl IntoResponse, Problem> {
+    let note = source.keys().checkpoint.clone();
+    if note.is_empty() {
+        return Err(Problem::NotFound);
+    }
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], note))
+}
+
+/// Orders about keys, the oldest first.
+#[utoipa::path(get, path = "/v1/orders", responses((status = 200, body = [OrderRow]), (status = 503, body = Wrong)))]
+pub(super) async fn orders<S: AdminSource>(
+    State(source): State<Arc<S>>,
+) -> Result<Json<Vec<OrderRow>>, Problem> {
+    Ok(Json(source.orders().await?))
+}
+
+/// Gives an order, the file that `quorate keys … --out` writes. It must be approved of by an approver at least.
+#[utoipa::path(post, path = "/v1/orders", request_body(content = String, content_type = "application/json"), responses((status = 202, body = Taken), (status = 400, body = Wrong), (status = 403, body = Wrong), (status = 409, body = Wrong), (status = 503, body = Wrong)))]
+pub(super) async fn order<S: AdminSource>(
+    State(source): State<Arc<S>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<Taken>), Problem> {
+    let body = body.map_err(|_| Problem::BadRequest)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let now = u64::try_from(now).unwrap_or(u64::MAX);
+    let digest = source.submit(body.to_vec(), now).await.map_err(Problem::NotTaken)?;
+    Ok((StatusCode::ACCEPTED, Json(Taken { digest })))
 }
 
 /// This description.

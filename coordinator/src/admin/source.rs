@@ -3,18 +3,24 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use quorate_crypto::hash::Digest;
 use quorate_transport::Counts;
 
+use super::keys::{KeyBook, NotTaken, OrderRow};
 use super::{AdminSource, Unavailable};
+use crate::config::Config;
+use crate::keeper::{Approvers, OrderError, SignedOrder};
 use crate::node::View;
 use crate::rows::{ModelQuery, ModelRow, NodeRow, RoundOutcome, RoundQuery, RoundRow};
 use crate::status::{Status, Tally};
-use crate::store::{self, Outcome, SqliteStore, Store as _, StoreError};
+use crate::store::{self, Change, Outcome, SqliteStore, Store as _, StoreError};
 
 /// A coordinator, sealed at first, and its database.
 pub struct NodeSource {
     node: RwLock<State>,
     deployment: String,
+    /// Whose orders are taken: the deployment's id and the approvers.
+    orders: (Option<Digest>, Approvers),
     /// By a connection of its own.
     store: SqliteStore,
 }
@@ -28,9 +34,24 @@ enum State {
 impl NodeSource {
     /// Of a deployment, without a node.
     #[must_use]
-    pub fn new(deployment: &str, store: SqliteStore) -> Self {
+    pub fn new(config: &Config, store: SqliteStore) -> Self {
         let node = RwLock::new(State::Sealed("not started".to_owned()));
-        Self { node, deployment: deployment.to_owned(), store }
+        // An older program did not write the id down; then orders wait for the next start.
+        let orders = (config.deployment_id().ok().map(|id| *id), config.rotation.approvers.clone());
+        Self { node, deployment: config.deployment.clone(), orders, store }
+    }
+
+    fn approved(&self, order: &[u8], seconds: u64) -> Result<(Digest, String), NotTaken> {
+        let signed = SignedOrder::parse(order).map_err(|_| NotTaken::Form)?;
+        let (deployment, approvers) = &self.orders;
+        let deployment = deployment.ok_or(NotTaken::Unavailable(Unavailable))?;
+        let refused = |error: OrderError| NotTaken::NotApproved(error.to_string());
+        let names = signed.approved(&deployment, approvers, seconds).map_err(refused)?;
+        if names.is_empty() {
+            return Err(refused(OrderError::Approvers { have: 0, need: 1 }));
+        }
+        let body = serde_json::to_string(&signed).map_err(|_| NotTaken::Form)?;
+        Ok((signed.digest().map_err(refused)?, body))
     }
 
     /// A node plays from now on.
@@ -124,6 +145,23 @@ impl AdminSource for NodeSource {
             connected: status.connected.binary_search(&row.index).is_ok(),
         };
         Ok(rows.into_iter().map(node).collect())
+    }
+
+    fn keys(&self) -> Arc<KeyBook> {
+        self.with(View::keys, |_| Arc::default())
+    }
+
+    async fn orders(&self) -> Result<Vec<OrderRow>, Unavailable> {
+        let rows = self.store.orders(false).await.map_err(unavailable)?;
+        Ok(rows.into_iter().map(OrderRow::from).collect())
+    }
+
+    async fn submit(&self, order: Vec<u8>, now: u64) -> Result<String, NotTaken> {
+        let (digest, body) = self.approved(&order, now / 1_000)?;
+        match self.store.order_submit(digest, &body, now).await.map_err(unavailable)? {
+            Change::Already => Err(NotTaken::Before),
+            _ => Ok(digest.to_hex()),
+        }
     }
 
     async fn models(&self, query: ModelQuery) -> Result<Vec<ModelRow>, Unavailable> {

@@ -100,7 +100,7 @@ async fn metrics_are_open_only_if_the_operator_says_so() {
 #[tokio::test]
 async fn only_get_is_served() {
     let running = Running::begin(ready(), false).await;
-    for path in ["/v1/status", "/healthz", "/no/such"] {
+    for path in ["/v1/status", "/healthz", "/no/such", "/v1/keys", "/v1/orders/", "/v1/orders/x"] {
         for method in METHODS.iter().filter(|method| **method != "GET") {
             let said = running.ask(method, path, Some(TOKEN)).await;
             assert_eq!((said.code, said.body.as_str()), (405, ""), "{method} {path}");
@@ -164,10 +164,44 @@ async fn rows_come_by_query_and_number() {
     running.end().await;
 }
 
+// L1
+#[tokio::test]
+async fn keys_come_by_class_and_id_and_orders_are_given() {
+    let running = Running::begin(ready(), false).await;
+    let get = async |path: &str| {
+        let said = running.ask("GET", path, Some(TOKEN)).await;
+        (said.code, serde_json::from_str::<Value>(&said.body).unwrap_or_default())
+    };
+    let names = |rows: &Value| {
+        rows.as_array().unwrap().iter().map(|row| row["key"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&get("/v1/keys").await.1), ["coordinator/identity@2", "model/global@3"]);
+    assert_eq!(names(&get("/v1/keys?class=model").await.1), ["model/global@3"]);
+    assert_eq!(names(&get("/v1/keys?class=coordinator&all=true").await.1).len(), 2);
+    assert!(names(&get("/v1/keys?class=audit").await.1).is_empty());
+    assert_eq!(get("/v1/keys/model/global/3").await.1["uses"], 7);
+    assert_eq!(get("/v1/keys/model/global/4").await.0, 404);
+    assert_eq!(get("/v1/orders").await.1[0]["submitted"], 1);
+    assert_eq!(get("/v1/compliance").await.1["broken"], false);
+    for bad in ["/v1/keys?class=nonsense", "/v1/keys?state=x", "/v1/keys/model/global/x"] {
+        assert_eq!(get(bad).await.0, 400, "{bad}");
+    }
+    for (body, code) in [("good", 202), ("alone", 403), ("twice", 409), ("nonsense", 400)] {
+        let length = body.len();
+        let request = |token: &str| {
+            format!("POST /v1/orders HTTP/1.1\r\nHost: x\r\n{token}Content-Length: {length}\r\n\r\n{body}")
+        };
+        let said = running.raw(&request(&format!("Authorization: Bearer {TOKEN}\r\n"))).await;
+        assert_eq!(answer(&said).code, code, "{body}");
+        assert_silent(&answer(&running.raw(&request("")).await), "an order without the token");
+    }
+    running.end().await;
+}
+
 #[tokio::test]
 async fn a_store_that_fails_is_told_and_nothing_of_why() {
     let running = Running::begin(Source { fails: true, ..ready() }, false).await;
-    for path in ["/v1/rounds", "/v1/rounds/1", "/v1/nodes", "/v1/models"] {
+    for path in ["/v1/rounds", "/v1/rounds/1", "/v1/nodes", "/v1/models", "/v1/orders"] {
         let said = running.ask("GET", path, Some(TOKEN)).await;
         assert_eq!(
             (said.code, said.body.as_str()),
@@ -193,8 +227,10 @@ async fn the_document_and_the_router_are_one() {
     let running = Running::begin(ready(), false).await;
     for path in described {
         let verbs: Vec<_> = document["paths"][path].as_object().unwrap().keys().collect();
-        assert_eq!(verbs, ["get"]);
-        let said = running.ask("GET", &path.replace("{number}", "3"), Some(TOKEN)).await;
+        assert_eq!(verbs, if path == routes::ORDERS { vec!["get", "post"] } else { vec!["get"] });
+        let of = [("{number}", "3"), ("{class}", "model"), ("{name}", "global"), ("{version}", "3")];
+        let place = of.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
+        let said = running.ask("GET", &place, Some(TOKEN)).await;
         assert_eq!(said.code, 200, "{path}");
         let documented = &document["paths"][path]["get"]["responses"]["200"];
         assert!(documented.is_object(), "{path}");

@@ -207,6 +207,12 @@ impl Keeper {
         self.audit.settle(at.time.0)
     }
 
+    /// The newest checkpoint of the audit log, a signed note; empty if it cannot be read.
+    #[must_use]
+    pub fn checkpoint(&self) -> String {
+        self.audit.checkpoint().unwrap_or_default()
+    }
+
     /// How the audit log and its copies are.
     #[must_use]
     pub fn health(&self) -> Health {

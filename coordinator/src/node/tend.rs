@@ -10,6 +10,7 @@ use quorate_keys::{Class, KeyId, SignedKeyList};
 
 use super::NodeError;
 use super::task::{Task, tolerable, wall};
+use crate::admin::keys::KeyBook;
 use crate::audit::Particulars;
 use crate::keeper::{Keeper, KeeperError, ModelFacts, Order, SignedOrder, identity_line};
 use crate::models::Version;
@@ -116,6 +117,7 @@ impl<S: Store> Task<S> {
         for finding in &report.findings {
             *findings.entry(finding.kind).or_default() += 1;
         }
+        self.shared.keep_keys(KeyBook::new(keeper.inventory(), &report, keeper.checkpoint()));
         self.shared.count(|tally| (tally.keys, tally.key_findings) = (report.gauges, findings));
     }
 

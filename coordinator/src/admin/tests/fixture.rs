@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::admin::keys::{ComplianceAnswer, KeyRow};
 use crate::rows::RoundOutcome;
 use crate::status::JobStatus;
 
@@ -91,6 +92,43 @@ impl AdminSource for Source {
             connected: true,
         };
         self.give(vec![node])
+    }
+    fn keys(&self) -> Arc<KeyBook> {
+        let row = |key: &str, state: &str| KeyRow {
+            key: key.into(),
+            state: state.into(),
+            algorithm: "ed25519".into(),
+            fingerprint: "aa".repeat(32),
+            owner: "coordinator".into(),
+            created: 1,
+            activated: Some(2),
+            retiring: None,
+            retired: None,
+            destroyed: None,
+            compromised_since: None,
+            predecessor: None,
+            uses: 7,
+        };
+        let keys = vec![
+            row("coordinator/identity@1", "destroyed"),
+            row("coordinator/identity@2", "active"),
+            row("model/global@3", "active"),
+        ];
+        let checkpoint = "quorate/x/1\n3\nroot\n".into();
+        Arc::new(KeyBook { keys, compliance: ComplianceAnswer::default(), checkpoint })
+    }
+    async fn orders(&self) -> Result<Vec<OrderRow>, Unavailable> {
+        let order = "{}".to_owned();
+        self.give(vec![OrderRow { digest: "ab".into(), order, submitted: 1, ended: None, outcome: None }])
+    }
+    async fn submit(&self, order: Vec<u8>, _: u64) -> Result<String, NotTaken> {
+        self.give(())?;
+        match order.as_slice() {
+            b"good" => Ok("ab".repeat(32)),
+            b"alone" => Err(NotTaken::NotApproved("1 of 2 approvers".into())),
+            b"twice" => Err(NotTaken::Before),
+            _ => Err(NotTaken::Form),
+        }
     }
     async fn models(&self, _: ModelQuery) -> Result<Vec<ModelRow>, Unavailable> {
         let model = ModelRow {
