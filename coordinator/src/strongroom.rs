@@ -226,12 +226,16 @@ impl Strongroom {
             return Err(StrongroomError::Active(id.clone()));
         }
         for object in self.objects()? {
-            if self.wrapped_under(&object)? == *id {
+            let under = self.wrapped_under(&object)?;
+            // Some services destroy a version with all before it.
+            if under.name == id.name && under.version <= id.version {
                 return Err(StrongroomError::StillNeeded { wrapping: id.clone(), by: object.sealed() });
             }
         }
-        let marked = self.backend.provider_mut().mark(&key, Standing::Destroyed, &mut os());
-        marked.map_err(StrongroomError::service)
+        match self.backend.provider_mut().mark(&key, Standing::Destroyed, &mut os()) {
+            Ok(()) | Err(ProviderError::Destroyed(_)) => Ok(()),
+            Err(error) => Err(StrongroomError::service(error)),
+        }
     }
 
     /// All keys there are, in order.

@@ -29,8 +29,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::http::{Call, Wire};
 use super::{
-    Access, Context, Description, KeyProvider, Outage, ProviderError, Wrapped, check_class, check_origin,
-    version,
+    Access, Context, Description, KeyProvider, Outage, ProviderError, Standing, Wrapped, check_class,
+    check_origin, version,
 };
 use crate::class::{KeyId, KeyName, KeyRef, purpose::Wrapping};
 
@@ -80,6 +80,12 @@ struct Alias {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Created {
+    key_metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Described {
     key_metadata: Metadata,
 }
 
@@ -289,7 +295,32 @@ impl<W: Wire> KeyProvider for AwsProvider<W> {
         })?;
         Ok(next)
     }
+
+    fn mark(
+        &mut self,
+        key: &KeyRef<Wrapping>,
+        standing: Standing,
+        _: &mut dyn CryptoRng,
+    ) -> Result<(), ProviderError> {
+        let id = key.id();
+        if standing != Standing::Destroyed {
+            return Err(ProviderError::Unsupported);
+        }
+        if self.active(&id.name)? == *key {
+            return Err(ProviderError::Refused(id.clone()));
+        }
+        // An alias will not do here.
+        let found: Described = self.call("DescribeKey", json!({ "KeyId": alias(id) }), id)?;
+        let body = json!({ "KeyId": found.key_metadata.key_id, "PendingWindowInDays": WINDOW });
+        match self.call::<Value>("ScheduleKeyDeletion", body, id) {
+            Ok(_) | Err(ProviderError::Destroyed(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
 }
+
+/// Days until a key is gone; the least there is. Until then the service's own tools can call it back.
+const WINDOW: u8 = 7;
 
 fn alias(id: &KeyId) -> String {
     format!("alias/quorate/{}/{}", id.name.name(), id.version)

@@ -142,3 +142,26 @@ pub(crate) fn check_standings(provider: &mut dyn KeyProvider) {
     provider.rotate(&key(), &mut rng).unwrap();
     assert!(provider.wrap(&key(), &data, &one, &mut rng).is_ok());
 }
+
+/// Services destroy a version, never the active one, once or twice; what was under it opens no more, the rest does. After
+/// [`check`]. `enforced`: moto goes on opening.
+pub(crate) fn check_destruction(provider: &mut dyn KeyProvider, enforced: bool) {
+    let mut rng = ChaCha20Rng::seed_from_u64(4);
+    let one = context(provider, 1);
+    let (_, old) = provider.generate_data_key(&key(), &one, &mut rng).unwrap();
+    let destroy = |provider: &mut dyn KeyProvider, key: &KeyRef<Wrapping>| {
+        provider.mark(key, Standing::Destroyed, &mut ChaCha20Rng::seed_from_u64(5))
+    };
+    assert!(matches!(destroy(provider, &old.key), Err(ProviderError::Refused(_))), "the active one");
+    let active = provider.rotate(&key(), &mut rng).unwrap();
+    let (data, new) = provider.generate_data_key(&key(), &one, &mut rng).unwrap();
+    let unsupported = provider.mark(&old.key, Standing::Suspended, &mut rng);
+    assert_eq!(unsupported, Err(ProviderError::Unsupported));
+    assert_eq!((destroy(provider, &old.key), destroy(provider, &old.key)), (Ok(()), Ok(())));
+    let gone = provider.unwrap(&old, &one, Access::Override).err();
+    let known = matches!(gone, Some(ProviderError::Destroyed(_) | ProviderError::TooOld(_)));
+    assert!(known || !enforced, "{gone:?}");
+    let opened = provider.unwrap(&new, &one, Access::Normal).unwrap();
+    assert_eq!((opened.to_bytes().to_vec(), new.key), (data.to_bytes().to_vec(), active.clone()));
+    assert_eq!(provider.rotate(&key(), &mut rng).unwrap().id().version, active.id().version + 1);
+}

@@ -118,7 +118,8 @@ pub trait KeyProvider {
         self.wrap(&wrapped.key.id().name, &data, context, rng)
     }
 
-    /// Says what may be done with a version from now on.
+    /// Says what may be done with a version from now on. Services know [`Standing::Destroyed`] alone, never of the active
+    /// version; some destroy all earlier ones with it.
     ///
     /// # Errors
     /// [`ProviderError::Unsupported`] where the service's own tools do that.

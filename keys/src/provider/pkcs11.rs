@@ -27,8 +27,8 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::{
-    Access, Context, Description, KeyProvider, Outage, ProviderError, Wrapped, check_class, check_origin,
-    version,
+    Access, Context, Description, KeyProvider, Outage, ProviderError, Standing, Wrapped, check_class,
+    check_origin, version,
 };
 use crate::class::{KeyId, KeyName, KeyRef, purpose::Wrapping};
 
@@ -90,6 +90,9 @@ impl Pkcs11Provider {
 
     fn key(&self, id: &KeyId) -> Result<ObjectHandle, ProviderError> {
         match self.find(&id.name, Some(id.version))?.as_slice() {
+            [] if self.newest(&id.name)?.is_some_and(|newest| id.version < newest) => {
+                Err(ProviderError::Destroyed(id.clone()))
+            }
             [] => Err(self.unknown(id)),
             [one] => Ok(*one),
             _ => Err(ProviderError::Answer {
@@ -177,6 +180,27 @@ impl KeyProvider for Pkcs11Provider {
         let made = self.session.generate_key(&Mechanism::AesKeyGen, &template);
         made.map_err(|error| failure(&self.description, &error))?;
         version(key, next)
+    }
+
+    fn mark(
+        &mut self,
+        key: &KeyRef<Wrapping>,
+        standing: Standing,
+        _: &mut dyn CryptoRng,
+    ) -> Result<(), ProviderError> {
+        let id = key.id();
+        if standing != Standing::Destroyed {
+            return Err(ProviderError::Unsupported);
+        }
+        if self.active(&id.name)? == *key {
+            // The next rotation would take its number again.
+            return Err(ProviderError::Refused(id.clone()));
+        }
+        let destroyed = match self.key(id) {
+            Err(ProviderError::Destroyed(_)) => return Ok(()),
+            found => self.session.destroy_object(found?),
+        };
+        destroyed.map_err(|error| failure(&self.description, &error))
     }
 }
 
@@ -295,6 +319,7 @@ mod tests {
             assert_eq!(open("wrong").err(), Some(ProviderError::Denied("hsm".parse().unwrap())));
             let mut provider = open("1234").unwrap();
             conformance::check(&mut provider);
+            conformance::check_destruction(&mut provider, true);
             // The keys are in the token: another session has them, and nobody can read them.
             let again = open("1234").unwrap();
             let newest = again.active(&conformance::key()).unwrap();

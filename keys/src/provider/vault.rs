@@ -5,13 +5,14 @@
 //! active       GET  keys/NAME                     latest_version
 //! wrap         POST encrypt/NAME                  plaintext, associated_data = context  ──▶ vault:vN:…
 //! unwrap       POST decrypt/NAME                  vault:vN:…, associated_data
+//! destroy      POST keys/NAME/config, keys/NAME/trim      N and all before it; there is no way to destroy one alone
 //! ```
 //!
 //! A wrapped data key is the service's text; the version in it is the version of the id.
 //!
 //! # Security
 //!
-//! The token should be allowed `encrypt` and `decrypt` on its keys and, where it rotates, `keys`; never `export`. What
+//! The token should be allowed `encrypt` and `decrypt` on its keys and, where it rotates and destroys, `keys`; never `export`. What
 //! opens no more is set by `min_decryption_version` at the service ([`ProviderError::TooOld`] here); a trimmed version
 //! looks the same. Token and data keys are wiped here, and pass through buffers of the wire.
 
@@ -23,8 +24,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::http::{Call, Reply, Wire};
 use super::{
-    Access, Context, Description, KeyProvider, Outage, ProviderError, Wrapped, check_class, check_origin,
-    version,
+    Access, Context, Description, KeyProvider, Outage, ProviderError, Standing, Wrapped, check_class,
+    check_origin, version,
 };
 use crate::class::{KeyId, KeyName, KeyRef, purpose::Wrapping};
 
@@ -67,6 +68,19 @@ struct Plaintext {
 struct Key {
     latest_version: u32,
     min_decryption_version: u32,
+    #[serde(default)]
+    min_available_version: u32,
+}
+
+#[derive(Serialize)]
+struct Least {
+    min_decryption_version: u32,
+    min_encryption_version: u32,
+}
+
+#[derive(Serialize)]
+struct Trim {
+    min_available_version: u32,
 }
 
 #[derive(Deserialize)]
@@ -212,6 +226,37 @@ impl<W: Wire> KeyProvider for VaultProvider<W> {
             return Err(self.answer("the status"));
         }
         self.active(key)
+    }
+
+    fn mark(
+        &mut self,
+        key: &KeyRef<Wrapping>,
+        standing: Standing,
+        _: &mut dyn CryptoRng,
+    ) -> Result<(), ProviderError> {
+        let id = key.id();
+        let (name, found) = (id.name.name(), self.key(&id.name)?.ok_or_else(|| self.unknown(id))?);
+        if standing != Standing::Destroyed {
+            return Err(ProviderError::Unsupported);
+        }
+        if id.version < found.min_available_version {
+            return Ok(());
+        }
+        if id.version >= found.latest_version {
+            return Err(ProviderError::Refused(id.clone()));
+        }
+        let least = id.version + 1;
+        let config = Least {
+            min_decryption_version: least.max(found.min_decryption_version),
+            min_encryption_version: least,
+        };
+        let trim = Trim { min_available_version: least };
+        let replies = [
+            self.post(&format!("keys/{name}/config"), &config)?,
+            self.post(&format!("keys/{name}/trim"), &trim)?,
+        ];
+        let done = replies.iter().all(|reply| matches!(reply.status, 200 | 204));
+        if done { Ok(()) } else { Err(self.answer("the status")) }
     }
 }
 

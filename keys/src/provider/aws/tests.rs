@@ -126,6 +126,7 @@ mod real {
             "the server did not start"
         );
         conformance::check(&mut provider);
+        conformance::check_destruction(&mut provider, false);
 
         let mut rng = <rand_chacha::ChaCha20Rng as rand_core::SeedableRng>::seed_from_u64(1);
         let context = Context::new(provider.describe(), &key(), &quorate_crypto::hash::Digest::ZERO);

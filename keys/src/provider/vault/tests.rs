@@ -149,6 +149,7 @@ mod real {
         };
         let mut provider = with("test-root");
         conformance::check(&mut provider);
+        conformance::check_destruction(&mut provider, true);
 
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let (_, wrapped) = provider.generate_data_key(&key(), &context(), &mut rng).unwrap();
@@ -159,7 +160,8 @@ mod real {
         assert_eq!(open(&with("wrong")), Some(ProviderError::Denied("vault".parse().unwrap())));
         provider.rotate(&key(), &mut rng).unwrap();
         let config = format!("{transit}/keys/conformance/config");
-        let least = format!("{{\"min_decryption_version\":{}}}", id.version + 1);
+        let least = id.version + 1;
+        let least = format!("{{\"min_decryption_version\":{least},\"min_encryption_version\":{least}}}");
         assert!(matches!(post(&config, least.as_bytes()), Some(200 | 204)));
         assert_eq!(open(&provider), Some(ProviderError::TooOld(id)), "[KL-2]");
         assert!(matches!(post(&format!("{base}/sys/seal"), b""), Some(200 | 204)));
