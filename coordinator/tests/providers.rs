@@ -1,5 +1,6 @@
 //! The strongroom with its wrapping keys in real key services: OpenBao, SoftHSM, moto's KMS.
 #![cfg(feature = "provider-tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
