@@ -64,8 +64,8 @@ fn live(mut service: Service, folder: &Path) {
     }
     for entry in walk(folder) {
         let bytes = std::fs::read(&entry).unwrap();
-        let found = |name: &&str| bytes.windows(32).any(|window| window == &secret(name)[..32]);
-        assert!(!KEYS.iter().any(|name| found(&name)), "{}", entry.display());
+        let found = |name: &str| bytes.windows(32).any(|window| window == &secret(name)[..32]);
+        assert!(!KEYS.iter().any(|name| found(name)), "{}", entry.display());
     }
     let mut room = open(&unlock).unwrap();
     all(&room);
