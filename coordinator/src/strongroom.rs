@@ -109,6 +109,7 @@ impl Strongroom {
             room.begin()?;
         }
         room.lines().iter().try_for_each(|folder| clean(&OsDisk::new(folder.clone())).map(drop))?;
+        room.catch_up()?;
         Ok(room)
     }
 

@@ -331,6 +331,35 @@ fn kl_20_a_recovered_strongroom_waits_for_a_new_split() {
     assert_all_open(&room);
 }
 
+/// [KL-12] While a recovered key takes its place there is a file of wrapping keys at every instant.
+#[test]
+fn kl_12_a_recovery_leaves_no_instant_without_wrapping_keys() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let at = At::new();
+    let mut room = filled(&at);
+    let custody = split(&mut room);
+    drop(room);
+    let (over, file) = (AtomicBool::new(false), at.config.folder.join("wrapping.keys"));
+    let looked = std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let mut looked = 0;
+            while !over.load(Ordering::Relaxed) {
+                assert!(fs::symlink_metadata(&file).is_ok(), "gone after {looked} looks");
+                looked += 1;
+            }
+            looked
+        });
+        let fresh = Unlock::new("another unlock secret").unwrap();
+        escrow::restore(&at.config, &fresh, recovered(&custody)).unwrap();
+        // Again, as after a death: what was set aside makes way.
+        escrow::restore(&at.config, &fresh, recovered(&custody)).unwrap();
+        over.store(true, Ordering::Relaxed);
+        looking.join().unwrap()
+    });
+    assert!(looked > 100, "{looked} looks");
+}
+
 fn record(config: &KeysConfig) -> Record {
     escrow::record(config).unwrap()
 }
