@@ -116,6 +116,7 @@ impl Strongroom {
         let mut folders = room.lines();
         folders.extend(room.files()?.into_iter().map(|(folder, _)| folder));
         folders.into_iter().try_for_each(|folder| clean(&OsDisk::new(folder)).map(drop))?;
+        room.catch_up()?;
         Ok(room)
     }
 

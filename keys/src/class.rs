@@ -77,6 +77,12 @@ impl Class {
         }
     }
 
+    /// Whether a coordinator makes its keys by itself.
+    #[must_use]
+    pub const fn is_the_coordinators(self) -> bool {
+        matches!(self, Self::Coordinator | Self::Audit | Self::Model | Self::Wrapping)
+    }
+
     /// Its number: 1 for K1.
     #[must_use]
     pub const fn number(self) -> u8 {

@@ -35,8 +35,10 @@ use crate::deployment::signed;
 use crate::model_signature::ModelKey;
 use crate::root::{Hash, Key, RootError, SignatureText};
 
+mod drawn;
 mod known;
 
+pub use drawn::Drawing;
 pub use known::KnownKeys;
 
 /// What a list says. Its JSON has one spelling: fields in this order, no spaces.

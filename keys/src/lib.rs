@@ -17,6 +17,7 @@
 //! | [`plan`] | recorded rotations, roll-out by percentages, roll-back | – |
 //! | [`revocation`] | signed lists of revoked keys, verdicts | [KL-10], [KL-21] |
 //! | [`report`], [`timeline`] | where keys and policy disagree; what touched a key | [KL-28] |
+//! | [`watch`] | what must hold after every step of a running system | KL-30 |
 //! | [`head`] | signed heads and the watch for split views | [REG-3] |
 //! | [`root`] | the trust root and its steps | KL-13 to KL-15 |
 //! | [`key_list`] | the keys in force; how a coordinator's key is replaced | KL-4, KL-9, KL-14, KL-15 |
@@ -59,6 +60,7 @@ pub mod revocation;
 pub mod state;
 pub mod sweep;
 pub mod timeline;
+pub mod watch;
 pub mod when;
 // Envelope encryption, and the services that keep its keys.
 pub mod disk;

@@ -1,7 +1,9 @@
 //! The configuration of a run: what the user said, completed with defaults, or refused with advice.
 
+use quorate_crypto::hash::Digest;
 use quorate_crypto::ring::Suite;
 use quorate_crypto::seal::SealSuite;
+use quorate_protocol::coordinator::RoundConfig;
 use quorate_protocol::epoch::CommitteeSource;
 use quorate_protocol::id::PartyId;
 use quorate_protocol::manifest::{CohortShape, CommitteeShape, Deadlines, Mode, Schema};
@@ -255,6 +257,27 @@ impl SimConfig {
     /// Life of a round key in milliseconds.
     pub const KEY_LIFE: u32 = 1_200_000;
 
+    /// What a round is begun with.
+    ///
+    /// # Errors
+    /// If the parameters do not fit.
+    pub fn round(&self, task: &dyn Task, model: Digest, policy: Digest) -> Result<RoundConfig, PlanError> {
+        Ok(RoundConfig {
+            mode: self.mode,
+            suite: self.suite,
+            seal: self.seal,
+            committee: self.shape(task)?,
+            cohort: self.cohort(),
+            schema: self.schema(task),
+            deadlines: Self::deadlines(),
+            key_life: Self::KEY_LIFE,
+            model,
+            policy,
+            invite: self.per_round,
+            allow_plain: self.mode == Mode::Plain,
+        })
+    }
+
     /// Whether the committee is named.
     #[must_use]
     pub const fn is_named(&self) -> bool {
@@ -329,7 +352,7 @@ impl SimConfig {
 
     /// An epoch record with this run's widths and sizes, for the policy's arithmetic.
     fn shadow_epoch(&self) -> quorate_protocol::epoch::EpochRecord {
-        let zero = quorate_crypto::hash::Digest::ZERO;
+        let zero = Digest::ZERO;
         quorate_protocol::epoch::EpochRecord {
             deployment: zero,
             epoch: 1,

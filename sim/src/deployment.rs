@@ -48,6 +48,12 @@ pub struct Deployment {
     pub plans: Arc<PlanCache>,
 }
 
+/// The coordinator's first identity key.
+#[must_use]
+pub fn founding_key(seed: Seed) -> SigningKey {
+    key(seed, u32::MAX)
+}
+
 fn key(seed: Seed, owner: u32) -> SigningKey {
     SigningKey::generate(&mut seed.rng(Purpose::Identity, 0, owner))
 }
@@ -59,7 +65,7 @@ impl Deployment {
     /// [`SetupError`].
     pub fn new(config: &SimConfig, stored: Option<&CoordinatorSnapshot>) -> Result<Self, SetupError> {
         let seed = Seed(config.seed);
-        let identity = key(seed, u32::MAX);
+        let identity = founding_key(seed);
         let id = DeploymentId::new("simulation", identity.public());
         let keys: Vec<Arc<SigningKey>> =
             (0..config.participants).into_par_iter().map(|owner| Arc::new(key(seed, owner))).collect();

@@ -46,6 +46,8 @@ pub enum What {
     },
     /// A machine wanted to be woken.
     Wake,
+    /// The operator ends the round.
+    Cancel,
 }
 
 /// An event with its time and addresses.

@@ -245,21 +245,9 @@ impl Experiment {
     }
 
     fn round_config(&self) -> Result<RoundConfig, ExperimentError> {
-        let (config, task) = (&self.config, self.task.as_ref());
-        Ok(RoundConfig {
-            mode: config.mode,
-            suite: config.suite,
-            seal: config.seal,
-            committee: config.shape(task)?,
-            cohort: config.cohort(),
-            schema: config.schema(task),
-            deadlines: SimConfig::deadlines(),
-            key_life: SimConfig::KEY_LIFE,
-            model: model_hash(&task.safetensors(&self.model)),
-            policy: self.world.policy_hash(config),
-            invite: config.per_round,
-            allow_plain: config.mode == Mode::Plain,
-        })
+        let task = self.task.as_ref();
+        let model = model_hash(&task.safetensors(&self.model));
+        Ok(self.config.round(task, model, self.world.policy_hash(&self.config))?)
     }
 
     /// FedAvg with server rate 1.

@@ -1,8 +1,10 @@
 //! The simulated coordinator: the real machine, its spool, and the oracle that knows what the sum must be.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use quorate_crypto::hash::{Digest, sha256};
 use quorate_protocol::coordinator::{ClosedSet, Coordinator, CoordinatorEvent, Opened};
 use quorate_protocol::error::{Abort, FaultKind};
 use quorate_protocol::id::Time;
@@ -89,6 +91,48 @@ pub struct Hub {
     pub ending: Option<Ending>,
     /// What it did.
     pub stats: HubStats,
+    /// Whether somebody asks what rounds show of their keys.
+    pub watched: bool,
+    /// What a round has shown of its keys.
+    pub shown: Shown,
+    /// The newest list of keys that each party has said it knows, and when it said so first.
+    pub said: BTreeMap<u32, (u64, u64)>,
+    /// Instead of the loss of its class: of every line.
+    pub loss: Option<f64>,
+}
+
+/// What a round shows of its keys: in its manifest, and the public halves of what protects it alone.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// The list of keys that the manifest names.
+    pub list: Option<Digest>,
+    /// Of each member's round key and each contribution.
+    pub prints: BTreeSet<Digest>,
+}
+
+impl Shown {
+    /// Takes in a contribution: what its shares are sealed with is drawn once for all of it.
+    fn came(&mut self, frame: &[u8]) {
+        let body = wire::split(frame).map(|(_, _, body)| body).ok();
+        let share = body.and_then(|body| wire::decode_body::<wire::Contribution>(body).ok()?.shares.pop());
+        self.prints.extend(share.map(|share| sha256(&[&share.enc])));
+    }
+
+    /// Takes in a frame that leaves.
+    fn sent(&mut self, frame: &[u8]) {
+        let Ok((kind, _, body)) = wire::split(frame) else { return };
+        match kind {
+            wire::Announce::TYPE if self.list.is_none() => {
+                self.list = wire::decode_body::<wire::Announce>(body).ok().map(|shown| shown.manifest.keys);
+            }
+            wire::Roster::TYPE if self.prints.is_empty() => {
+                let roster = wire::decode_body::<wire::Roster>(body).ok();
+                let members = roster.into_iter().flat_map(|roster| roster.members);
+                self.prints.extend(members.map(|member| sha256(&[&member.key])));
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Hub {
@@ -108,6 +152,10 @@ impl Hub {
             closed: None,
             ending: None,
             stats: HubStats::default(),
+            watched: false,
+            shown: Shown::default(),
+            said: BTreeMap::new(),
+            loss: None,
         }
     }
 
@@ -124,6 +172,7 @@ impl Hub {
         self.ending = None;
         self.records.clear();
         self.stats = HubStats::default();
+        self.shown = Shown::default();
     }
 
     /// Does what one event asks for.
@@ -139,11 +188,17 @@ impl Hub {
         let mut spent = 0.0;
         self.kept = None;
         let contribution = matches!(what, What::Contribution { .. });
+        if let What::Frame(frame) = &what {
+            Self::hear(&mut self.said, (now, from.saturating_sub(1)), frame);
+        }
         let result = match what {
             What::Frame(frame) => measured(ctx.meter, &mut spent, || {
                 machine.handle(Time(now), from.saturating_sub(1), &frame, rng)
             }),
             What::Contribution { frame, vector, truth } => {
+                if self.watched {
+                    self.shown.came(&frame);
+                }
                 let result = measured(ctx.meter, &mut spent, || {
                     machine.handle_contribution(Time(now), &frame, &vector, rng)
                 });
@@ -152,6 +207,10 @@ impl Hub {
             }
             What::Wake => {
                 measured(ctx.meter, &mut spent, || machine.wake(Time(now), rng));
+                Ok(())
+            }
+            What::Cancel => {
+                machine.cancel();
                 Ok(())
             }
             What::Poll | What::Trained | What::Upload => Ok(()),
@@ -169,13 +228,33 @@ impl Hub {
         Ok(out)
     }
 
-    fn drain(&mut self, now: u64, ctx: &RoundContext<'_>, out: &mut Vec<Emission>) -> std::io::Result<()> {
+    /// A poll says which list its sender knows.
+    fn hear(said: &mut BTreeMap<u32, (u64, u64)>, (now, from): (u64, u32), frame: &[u8]) {
+        let poll = wire::split(frame).ok().filter(|(kind, ..)| *kind == wire::Poll::TYPE);
+        let Some(poll) = poll.and_then(|(_, _, body)| wire::decode_body::<wire::Poll>(body).ok()) else {
+            return;
+        };
+        if said.get(&from).is_none_or(|(known, _)| *known < poll.keys) {
+            said.insert(from, (poll.keys, now));
+        }
+    }
+
+    /// Performs what the machine has put out.
+    pub(crate) fn drain(
+        &mut self,
+        now: u64,
+        ctx: &RoundContext<'_>,
+        out: &mut Vec<Emission>,
+    ) -> std::io::Result<()> {
         while let Some(output) = self.coordinator.poll_output() {
             match output {
                 Output::Persist(record) => self.records.push(record),
                 Output::Send { to, frame } => {
                     if frame.get(1) == Some(&wire::Locks::TYPE) {
                         self.stats.locked_at = Some(now);
+                    }
+                    if self.watched {
+                        self.shown.sent(&frame);
                     }
                     for index in to {
                         let at = self.link(ctx, index).frame_down(now, frame.len());
@@ -274,10 +353,11 @@ impl Hub {
         Ending::Opened { opened, exact, max_error }
     }
 
-    fn link(&mut self, ctx: &RoundContext<'_>, index: u32) -> &mut Link {
+    pub(crate) fn link(&mut self, ctx: &RoundContext<'_>, index: u32) -> &mut Link {
         let seed = Seed(ctx.config.seed);
         // The downlink is another stream than the uplink the party itself draws from.
-        let fresh = || Link::new(seed, ctx.round | 1 << 63, index);
+        let loss = self.loss;
+        let fresh = || Link::new(seed, ctx.round | 1 << 63, index).losing(loss);
         let at = index as usize;
         if at >= self.links.len() {
             self.links.resize_with(at + 1, || None);

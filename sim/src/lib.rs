@@ -10,6 +10,8 @@
 //!       experiment: rounds, model, checkpoints ─▶ report (table, JSON, CSV, HTML)
 //! ```
 //!
+//! Beside it, [`life`]: keys over virtual years, with a round a day.
+//!
 //! One seed decides everything: same seed, same trace hash, whatever the number of threads. Times in reports are CPU
 //! and wall times handed in by the caller; the simulator itself reads no clock.
 //!
@@ -22,6 +24,7 @@ pub mod deployment;
 pub mod event;
 pub mod experiment;
 pub mod hub;
+pub mod life;
 pub mod link;
 pub mod meter;
 pub mod party;

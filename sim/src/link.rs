@@ -70,6 +70,8 @@ pub struct Link {
     rng: ChaCha20Rng,
     /// Arrival of the newest control frame: control frames keep their order ([WIRE-4]).
     newest: u64,
+    /// Instead of the loss of its class: each packet is lost with this probability, each time it is sent.
+    loss: Option<f64>,
 }
 
 impl Link {
@@ -86,7 +88,20 @@ impl Link {
             }
         }
         let factor = 0.6 + 0.8 * unit(&mut own);
-        Self { class, factor, rng: seed.rng(Purpose::Link, round.wrapping_add(1), owner), newest: 0 }
+        Self {
+            class,
+            factor,
+            rng: seed.rng(Purpose::Link, round.wrapping_add(1), owner),
+            newest: 0,
+            loss: None,
+        }
+    }
+
+    /// The same line, losing each packet with this probability; `None` leaves it as its class is.
+    #[must_use]
+    pub const fn losing(mut self, loss: Option<f64>) -> Self {
+        self.loss = loss;
+        self
     }
 
     /// Milliseconds until `bytes` from the device have arrived.
@@ -125,10 +140,25 @@ impl Link {
         let congestion = 1.22 * 1200.0 / (2.0 * latency * self.class.loss.sqrt());
         let mut time =
             latency + bytes as f64 / (rate / self.factor).min(congestion.max(1.0) * packets.max(1.0).sqrt());
-        if unit(&mut self.rng) < self.class.loss {
-            time += 2.0 * latency;
+        match self.loss {
+            None if unit(&mut self.rng) < self.class.loss => time += 2.0 * latency,
+            None => {}
+            Some(loss) => time += self.repeats(packets.ceil().max(1.0) as u32, loss, latency),
         }
         (time.ceil() as u64).max(LOOKAHEAD)
+    }
+
+    /// Packets that are lost are sent again, the unluckiest decides: after three one-way times, then six, and so on.
+    fn repeats(&mut self, packets: u32, loss: f64, latency: f64) -> f64 {
+        let mut most = 0_i32;
+        for _ in 0..packets {
+            let mut times = 0;
+            while times < 16 && unit(&mut self.rng) < loss {
+                times += 1;
+            }
+            most = most.max(times);
+        }
+        3.0 * latency * (2.0_f64.powi(most) - 1.0)
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use quorate_crypto::hash::Digest;
 use quorate_crypto::kdf::Fresh;
+use quorate_keys::KnownKeys;
 use quorate_protocol::draw::Role;
 use quorate_protocol::id::Time;
 use quorate_protocol::manifest::Mode;
@@ -120,6 +121,23 @@ pub struct PartyStats {
     pub told: Option<bool>,
 }
 
+/// What a device takes for the time.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// Seconds since 1970 when virtual time began.
+    pub start: u64,
+    /// Seconds it is ahead, or behind.
+    pub skew: i64,
+}
+
+impl Clock {
+    /// What it shows, in seconds since 1970.
+    #[must_use]
+    pub const fn wall(&self, now: u64) -> u64 {
+        (self.start + now / 1_000).saturating_add_signed(self.skew)
+    }
+}
+
 /// A device.
 pub struct Party {
     index: u32,
@@ -134,6 +152,12 @@ pub struct Party {
     roles: (bool, bool),
     relays: usize,
     asked: bool,
+    clock: Option<Clock>,
+    away: bool,
+    says: bool,
+    loss: Option<f64>,
+    /// When it learnt the newest list of keys it knows.
+    learnt: Option<u64>,
     /// What it did in this round.
     pub stats: PartyStats,
 }
@@ -155,6 +179,11 @@ impl Party {
             roles: (false, false),
             relays: 0,
             asked: false,
+            clock: None,
+            away: false,
+            says: false,
+            loss: None,
+            learnt: None,
             stats: PartyStats::default(),
         }
     }
@@ -162,6 +191,34 @@ impl Party {
     /// The link, for traffic towards the device.
     pub fn link(seed: Seed, round: u64, index: u32) -> Link {
         Link::new(seed, round, index)
+    }
+
+    /// Gives it a clock.
+    pub const fn set_clock(&mut self, clock: Clock) {
+        self.clock = Some(clock);
+    }
+
+    /// Switches it off, or on again.
+    pub const fn set_away(&mut self, away: bool) {
+        self.away = away;
+    }
+
+    /// Lets its line lose packets.
+    pub fn set_loss(&mut self, loss: Option<f64>) {
+        self.loss = loss;
+        self.link = self.link.clone().losing(loss);
+    }
+
+    /// The coordinator's keys as it knows them.
+    #[must_use]
+    pub const fn keys(&self) -> &KnownKeys {
+        self.participant.keys()
+    }
+
+    /// When it learnt the newest list it knows.
+    #[must_use]
+    pub const fn learnt(&self) -> Option<u64> {
+        self.learnt
     }
 
     /// Prepares for a round: fresh randomness, and whether and where it will drop out.
@@ -176,7 +233,7 @@ impl Party {
         }
         self.asked = true;
         self.rng = seed.rng(Purpose::Machine, ctx.round, self.index);
-        self.link = Link::new(seed, ctx.round, self.index);
+        self.link = Link::new(seed, ctx.round, self.index).losing(self.loss);
         let mut coin = seed.rng(Purpose::Dropout, ctx.round, self.index);
         let gone = unit(&mut coin) < ctx.config.dropout;
         let (first, second) = ((unit(&mut coin) * 5.0) as usize, (unit(&mut coin) * 5.0) as usize);
@@ -204,8 +261,16 @@ impl Party {
     /// Does what one event asks for.
     pub fn step(&mut self, now: u64, what: What, ctx: &RoundContext<'_>) -> Vec<Emission> {
         let mut out = Vec::new();
+        if self.away {
+            return out;
+        }
+        if let Some(clock) = self.clock {
+            self.participant.tell(clock.wall(now));
+            self.member.tell(clock.wall(now));
+        }
         match what {
             What::Poll => {
+                self.says = false;
                 let comes =
                     self.leaves != Some(Leaves::BeforeTraining) || self.quits != Some(Quits::BeforeKey);
                 if comes {
@@ -224,13 +289,18 @@ impl Party {
                 self.member.wake(Time(now));
                 self.drain_member(now, &mut out);
             }
-            What::Contribution { .. } => {}
+            What::Contribution { .. } | What::Cancel => {}
         }
         out
     }
 
     fn frame(&mut self, now: u64, frame: &Arc<[u8]>, ctx: &RoundContext<'_>, out: &mut Vec<Emission>) {
         let kind = frame.get(1).copied().unwrap_or(0);
+        if kind == wire::Keys::TYPE {
+            self.stats.faults += usize::from(self.participant.handle(frame, &mut self.rng).is_err());
+            self.drain_participant(now, ctx, out);
+            return;
+        }
         let as_participant = self.roles.0
             && self.leaves != Some(Leaves::BeforeTraining)
             && matches!(kind, wire::Announce::TYPE | wire::Roster::TYPE | wire::ResultNotice::TYPE);
@@ -341,8 +411,18 @@ impl Party {
                 Output::Event(ParticipantEvent::Counted { .. }) => self.stats.told = Some(true),
                 Output::Event(ParticipantEvent::LeftOut { .. }) => self.stats.told = Some(false),
                 Output::Event(ParticipantEvent::Equivocation(_)) => self.stats.faults += 1,
-                // The coordinator of a simulation keeps its key.
-                Output::Event(ParticipantEvent::Keys { .. } | ParticipantEvent::KeyRevoked { .. }) => {}
+                Output::Event(ParticipantEvent::Keys { .. }) => {
+                    self.learnt = Some(now);
+                    self.member.trust(self.participant.keys());
+                    self.drain_member(now, out);
+                    // Outside of a round it says what it knows, once for all that came: its poll names the list.
+                    if !self.asked && !self.says {
+                        self.says = true;
+                        let to = crate::event::address(self.index);
+                        out.push(Emission { at: now + LOOKAHEAD, to, what: What::Poll });
+                    }
+                }
+                Output::Event(ParticipantEvent::KeyRevoked { .. }) => {}
                 Output::Upload { .. } | Output::WakeAt(_) => {}
             }
         }

@@ -30,6 +30,10 @@ pub enum Purpose {
     Dropout,
     /// Links and devices.
     Link,
+    /// Keys of a coordinator after the first, and what stands for those of others.
+    Keys,
+    /// Clocks, missed sweeps, orders.
+    Faults,
 }
 
 /// The seed of a run.

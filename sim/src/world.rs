@@ -29,6 +29,10 @@ use crate::link::LOOKAHEAD;
 use crate::party::{Party, PartyStats, RoundContext};
 use crate::seed::Seed;
 
+mod lists;
+
+pub use lists::{BetweenError, Publication};
+
 /// Most events of one window; bounds the vectors in memory.
 const WINDOW: usize = 64;
 
@@ -98,6 +102,8 @@ pub struct World {
     queue: Queue,
     now: u64,
     trace: Digest,
+    /// Whether the next round is ended from outside once it has its first contribution.
+    cancels: bool,
 }
 
 impl World {
@@ -112,6 +118,7 @@ impl World {
             queue: Queue::default(),
             now,
             trace,
+            cancels: false,
         }
     }
 
@@ -172,6 +179,11 @@ impl World {
                 return Err(WorldError::Hang(number));
             }
             self.advance(window, ctx, &mut trace)?;
+            if self.cancels && self.hub.stats.first_at.is_some() {
+                self.cancels = false;
+                let at = self.now + LOOKAHEAD;
+                self.queue.push(COORDINATOR, Emission { at, to: COORDINATOR, what: What::Cancel });
+            }
             let done = self.hub.stats.contributions;
             (watch.progress)(Progress {
                 round: number,
@@ -307,6 +319,7 @@ fn fingerprint(event: &Event) -> Digest {
         What::Upload => (3, None),
         What::Contribution { frame, .. } => (4, Some(frame)),
         What::Wake => (5, None),
+        What::Cancel => (6, None),
     };
     bytes.push(kind);
     if let Some(frame) = content {

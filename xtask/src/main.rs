@@ -96,6 +96,8 @@ fn campaign() -> ExitCode {
     let campaigns = [
         ["--package", "quorate-crypto", "--lib"].as_slice(),
         ["--package", "quorate-coordinator", "--test", "killed"].as_slice(),
+        ["--package", "quorate-keys", "--features", "files", "--test", "killed"].as_slice(),
+        ["--package", "quorate-sim", "--test", "life"].as_slice(),
         ["--release", "--package", "quorate-keys", "--test", "retrieval"].as_slice(),
         ["--package", "quorate-tests", "--test", "network"].as_slice(),
         ["--package", "quorate-cli", "--test", "e2e"].as_slice(),
@@ -126,8 +128,9 @@ const USAGE: &str = "usage: cargo xtask <command>
   machine-paths         no path of a machine, no registry host
   seeded-secrets        no way from a seed to a real secret
   fault-points          no build but those for tests can be told to die
-  campaign              RT-15, RT-66 and RT-69 with their full number of trials, 200 deaths of rotations, 200 at fault
-                        points, and a training of 20 devices under kills; about an hour
+  campaign              RT-15, RT-66 and RT-69 with their full number of trials; 200 deaths each of rotating, rewrapping,
+                        sealing anew, escrow and root steps; 10,000 rotations over lines that lose packets; 200 deaths
+                        at fault points, and a training of 20 devices under kills; about an hour
   fuzz [--seconds S | --runs N] [--target NAME] [--seed SEED]
                         mutation campaigns over everything that reads bytes of others: N inputs of every
                         target, or 1,000,000 of decoders and 100,000 where keys, plans or machines work";

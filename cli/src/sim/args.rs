@@ -9,6 +9,7 @@ use quorate_protocol::manifest::Mode;
 use quorate_sim::config::Options;
 use quorate_sim::task::TaskKind;
 
+use super::keys::KeysArgs;
 use super::quic::QuicArgs;
 
 /// Simulate training rounds with the real protocol machines
@@ -21,7 +22,8 @@ pub struct SimArgs {
 
 const SIM_EXAMPLES: &str = "Examples:
   quorate sim run --rounds 5 --out my-run
-  quorate sim resume my-run";
+  quorate sim resume my-run
+  quorate sim keys --days 400";
 
 #[derive(Subcommand)]
 pub enum SimCommand {
@@ -29,6 +31,8 @@ pub enum SimCommand {
     Run(RunArgs),
     /// Go on with an interrupted run from its last complete round
     Resume(ResumeArgs),
+    /// Let keys live for virtual years beside real rounds, every rule asked after every step
+    Keys(KeysArgs),
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -1,7 +1,8 @@
-//! `quorate sim`: runs, resumed runs, comparisons.
+//! `quorate sim`: runs, resumed runs, comparisons; keys over virtual years.
 
 mod args;
 mod folder;
+mod keys;
 mod quic;
 mod show;
 
@@ -42,6 +43,7 @@ pub fn run(args: SimArgs) -> Result<(), Failure> {
     match args.command {
         SimCommand::Run(args) => start(&args),
         SimCommand::Resume(args) => resume(&args),
+        SimCommand::Keys(args) => keys::run(&args),
     }
 }
 

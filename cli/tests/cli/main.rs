@@ -19,6 +19,7 @@ mod quic;
 mod refusals;
 mod resume;
 mod runbooks;
+mod sim_keys;
 mod strongroom;
 mod verify;
 

@@ -113,7 +113,7 @@ impl Keeper {
 
 /// Whether the coordinator makes keys of this class by itself.
 pub(super) const fn is_ours(class: Class) -> bool {
-    matches!(class, Class::Coordinator | Class::Audit | Class::Model | Class::Wrapping)
+    class.is_the_coordinators()
 }
 
 fn can_be_done(op: &KeyOp) -> bool {

@@ -108,7 +108,12 @@ pub fn restore(config: &KeysConfig, unlock: &Unlock, recovered: Recovered) -> Re
     store(&config.folder, BURNT, &burnt)?;
     let there = config.folder.join(key_file(config).name);
     if there.exists() {
-        std::fs::rename(&there, config.folder.join(format!("{WRAPPING}.before-recovery")))?;
+        // A second name, not another one: at every instant there is a file of wrapping keys ([KL-12]).
+        let aside = config.folder.join(format!("{WRAPPING}.before-recovery"));
+        match std::fs::remove_file(&aside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => std::fs::hard_link(&there, aside)?,
+        }
     }
     std::fs::rename(config.folder.join(new), there)?;
     Ok(sync(&config.folder)?)

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The plan holds no borrow: a background task takes the strongroom for one step and gives it back. What is left to do
-//! stands in the files alone, so a job that was killed goes on by beginning again.
+//! stands in the files alone, so a job that was killed goes on by beginning again; whoever opens the strongroom to write
+//! does that first.
 //!
 //! # Security
 //!
@@ -98,6 +99,24 @@ impl Strongroom {
         let left: VecDeque<_> = self.objects()?.into();
         let progress = Progress { total: left.len(), ..Progress::default() };
         Ok(Rewrapping { left, progress, failures: Vec::new() })
+    }
+
+    /// Goes on with a rewrapping that was cut off: what is under another version than the active one is brought
+    /// under that. What fails stays as it was, and is told when it is asked for.
+    ///
+    /// # Errors
+    /// Of the file system. A provider that does not answer now is no error: the next opening goes on.
+    pub(super) fn catch_up(&mut self) -> Result<(), StrongroomError> {
+        let Ok(active) = self.wrapping() else { return Ok(()) };
+        let mut job = self.rewrap()?;
+        job.left.retain(|object| self.wrapped_under(object).is_ok_and(|under| under != active));
+        loop {
+            match self.rewrap_step(&mut job) {
+                Ok(true) => {}
+                Ok(false) | Err(StrongroomError::Unavailable(_)) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Looks after the next object of a plan; false when there is none. One that fails does not stop the others.

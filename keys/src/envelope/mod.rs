@@ -45,7 +45,7 @@ pub(crate) mod tests;
 pub use header::{CHUNK, Header, MAX_WRAPS, ObjectId, Tagged};
 pub use job::{Failure, Progress, Rewrap};
 pub use stream::{EnvelopeReader, EnvelopeWriter};
-pub use verbs::{Moved, reencrypt, regrant, rewrap, rewrap_file};
+pub use verbs::{Moved, is_current, reencrypt, regrant, rewrap, rewrap_file};
 
 /// Why an envelope is not made or opened.
 #[derive(Debug, Error)]

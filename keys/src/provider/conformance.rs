@@ -145,6 +145,7 @@ pub(crate) fn check_standings(provider: &mut dyn KeyProvider) {
 
 /// Services destroy a version, never the active one, once or twice; what was under it opens no more, the rest does. After
 /// [`check`]. `enforced`: moto goes on opening.
+#[cfg(feature = "provider-tests")]
 pub(crate) fn check_destruction(provider: &mut dyn KeyProvider, enforced: bool) {
     let mut rng = ChaCha20Rng::seed_from_u64(4);
     let one = context(provider, 1);
