@@ -32,10 +32,12 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use getrandom::SysRng;
 use quorate_keys::disk::{OsDisk, clean, replace};
 use quorate_keys::envelope::{EnvelopeReader, EnvelopeWriter, Grant, ObjectId, Providers, Readers, Regions};
+use quorate_keys::provider::memory::MemoryProvider;
 use quorate_keys::provider::{Access, ProviderError, Standing};
 use quorate_keys::{Class, KeyId, KeyName, KeyRef};
 use rand_core::UnwrapErr;
@@ -71,6 +73,8 @@ pub struct Strongroom {
     folder: PathBuf,
     /// Folders with sealed files that are no keys.
     files: Vec<PathBuf>,
+    /// What wraps the data keys of those files, once it was needed (cover.rs).
+    file_keys: OnceLock<MemoryProvider>,
     realm: String,
     backend: Backend,
     /// What there is. Nobody else changes it while the lock is held.
@@ -137,7 +141,8 @@ impl Strongroom {
     ) -> Result<Self, StrongroomError> {
         let index = walk(&config.folder)?;
         let (folder, files) = (config.folder.clone(), config.files.clone());
-        Ok(Self { folder, files, realm: realm.to_owned(), backend, index, lock })
+        let file_keys = OnceLock::new();
+        Ok(Self { folder, files, file_keys, realm: realm.to_owned(), backend, index, lock })
     }
 
     /// Keeps a secret under its id, durably and whole ([KL-12]). The same again is no error.

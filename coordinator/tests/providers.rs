@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use quorate_coordinator::config::{KeysConfig, ProviderPlan};
-use quorate_coordinator::strongroom::{Strongroom, StrongroomError, Unlock};
+use quorate_coordinator::config::{InitialModel, KeysConfig, ProviderPlan};
+use quorate_coordinator::models::{self, ModelStore};
+use quorate_coordinator::optimise::Optimiser;
+use quorate_coordinator::strongroom::{Cover, Shared, Strongroom, StrongroomError, Unlock};
 use quorate_keys::KeyId;
 
 /// A service, or none for one that needs no process.
@@ -41,9 +43,10 @@ fn secret(name: &str) -> Vec<u8> {
 
 /// Everything a strongroom does, and what happens when its service goes away (lost KMS).
 fn live(mut service: Service, folder: &Path) {
+    let models = folder.join("models");
     let config = KeysConfig {
         folder: folder.join("keys"),
-        files: Vec::new(),
+        files: vec![models.clone()],
         unlock: None,
         provider: service.plan.clone(),
     };
@@ -90,10 +93,19 @@ fn live(mut service: Service, folder: &Path) {
         drop(room);
         std::fs::write(&stale, now).unwrap();
     }
-    let mut room = open(&unlock).unwrap();
+    let room = Shared::new(Some(open(&unlock).unwrap()));
+    let cover = Cover::new(&room);
+    let fedavg = Optimiser::FedAvg { rate: 1.0 };
+    let store = ModelStore::open(&models, &cover).unwrap();
+    let mut model = store.job("main", 2, &InitialModel::Zeros, &fedavg).unwrap();
     let Some(mut child) = service.child.take() else { return };
     child.kill().unwrap();
     child.wait().unwrap();
+    // H7: training goes on without the service.
+    model.advance(1, &fedavg, &[1.0, 2.0]).unwrap();
+    assert!(models::stored(&models, &cover, ("main", 1)).unwrap().is_some());
+    drop((model, cover));
+    let mut room = room.lock().take().unwrap();
     assert!(matches!(room.get(&id(KEYS[0])), Err(StrongroomError::Unavailable(_))));
     let mut job = room.rewrap().unwrap();
     assert!(matches!(room.rewrap_step(&mut job), Err(StrongroomError::Unavailable(_))));

@@ -169,4 +169,4 @@ mod service {
 /// Name of the file of wrapping keys.
 pub(super) const WRAPPING: &str = "wrapping.keys";
 /// Where the keys are, as headers say it; there is one place.
-const REGION: &str = "here";
+pub(super) const REGION: &str = "here";

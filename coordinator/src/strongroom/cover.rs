@@ -3,7 +3,13 @@
 //! ```text
 //! models/JOB/0000000007.safetensors            no strongroom
 //! models/JOB/0000000007.safetensors.sealed     an envelope: the file, bound to its folder, its name and its deployment
+//!
+//! provider ── wrapping/store@N ──▶ data/files@M, in the strongroom ──▶ data key ──▶ file      each file its own data key
 //! ```
+//!
+//! The key in between is in memory once it was needed: a key service that does not answer holds up no model and no round.
+//! With every rotation of the wrapping key it gets a successor too; the rewrapping that follows brings the files under it,
+//! and destroys the older ones that nothing is under.
 //!
 //! # Security
 //!
@@ -13,11 +19,14 @@
 use std::io;
 use std::path::Path;
 
+use quorate_crypto::envelope::WrapKey;
 use quorate_keys::envelope::{EnvelopeReader, EnvelopeWriter, Grant, ObjectId, Providers, Readers, Regions};
-use quorate_keys::provider::Access;
+use quorate_keys::provider::memory::MemoryProvider;
+use quorate_keys::provider::{Access, Description};
+use quorate_keys::{Class, KeyId, KeyName, KeyRef};
 
 use super::error::Sealed;
-use super::{SEALED, Shared, Strongroom, StrongroomError, line, os};
+use super::{SEALED, Shared, Strongroom, StrongroomError, backend, os};
 use crate::config::{Config, Environment};
 use crate::folder::Folder;
 use crate::secrets::{SecretError, unlock};
@@ -90,7 +99,8 @@ impl Cover {
     pub fn open(&self, name: &str, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         let Some(room) = &self.room else { return Ok(bytes) };
         let guard = room.lock();
-        opened(&guard)?.open_file((&self.place, name), &bytes).map_err(io::Error::other)
+        let opened = guard.as_ref().ok_or_else(is_sealed)?;
+        opened.open_file((&self.place, name), &bytes).map_err(io::Error::other)
     }
 
     /// Reads a file that nobody else need have let go of; `None` if there is none.
@@ -112,8 +122,9 @@ impl Cover {
     /// Replaces a file, whole and durably. A rewrapping waits until it is there, and does not bring back what was before.
     pub(crate) fn write(&self, folder: &Folder, name: &str, parts: &[&[u8]]) -> io::Result<()> {
         let Some(room) = &self.room else { return folder.replace(name, parts) };
-        let guard = room.lock();
-        let sealed = opened(&guard)?.seal_file((&self.place, name), parts).map_err(io::Error::other)?;
+        let mut guard = room.lock();
+        let opened = guard.as_mut().ok_or_else(is_sealed)?;
+        let sealed = opened.seal_file((&self.place, name), parts).map_err(io::Error::other)?;
         folder.replace(&self.name(name), &[&sealed])
     }
 
@@ -124,24 +135,24 @@ impl Cover {
     }
 }
 
-#[cfg(test)]
-mod tests;
-
-fn opened(guard: &Option<Strongroom>) -> io::Result<&Strongroom> {
-    guard.as_ref().ok_or_else(|| io::Error::other("the coordinator is sealed"))
+fn is_sealed() -> io::Error {
+    io::Error::other("the coordinator is sealed")
 }
 
 impl Strongroom {
     /// An envelope for a file of this folder and name.
     pub(super) fn seal_file(
-        &self,
+        &mut self,
         (place, name): (&str, &str),
         parts: &[&[u8]],
     ) -> Result<Vec<u8>, StrongroomError> {
         self.writable()?;
         let failed = |error| StrongroomError::sealing(Sealed::File(format!("{place}/{name}")), error);
-        let key = line();
-        let grants = [Grant { provider: self.backend.provider(), key: &key }];
+        if self.newest(&line()).is_none() {
+            self.renew_file_key()?;
+        }
+        let (keys, key) = (self.file_keys()?, wrapping());
+        let grants = [Grant { provider: keys, key: &key }];
         let readers = Readers { grants: &grants, regions: &Regions::Any };
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let mut sealed = Vec::with_capacity(length + length / 1024 + 1024);
@@ -161,16 +172,79 @@ impl Strongroom {
         sealed: &[u8],
     ) -> Result<Vec<u8>, StrongroomError> {
         let failed = |error| StrongroomError::opening(Sealed::File(format!("{place}/{name}")), error);
-        let providers = [self.backend.provider()];
         let object = self.file(place, name);
         let mut reader =
-            EnvelopeReader::open(sealed, &object, Providers(&providers), Access::Normal).map_err(failed)?;
+            EnvelopeReader::open(sealed, &object, Providers(&[self.file_keys()?]), Access::Normal)
+                .map_err(failed)?;
         let mut bytes = Vec::with_capacity(sealed.len());
         reader.copy_to(&mut bytes).map_err(failed)?;
         Ok(bytes)
+    }
+
+    /// The keys that wrap the data keys of files, from memory if they were needed before.
+    pub(super) fn file_keys(&self) -> Result<&MemoryProvider, StrongroomError> {
+        if let Some(keys) = self.file_keys.get() {
+            return Ok(keys);
+        }
+        let tag = |text: &str| text.parse().expect("a name of this table");
+        let mut keys =
+            MemoryProvider::new(Description { provider: tag(PROVIDER), region: tag(backend::REGION) });
+        for id in self.list().iter().filter(|id| id.name == line()) {
+            let secret = self.get(id)?;
+            let unknown = || StrongroomError::Unknown(id.clone());
+            let bytes = secret.as_slice().try_into().map_err(|_| unknown())?;
+            let key = KeyRef::new(wrapping().version(id.version)).map_err(|_| unknown())?;
+            keys.restore(&key, WrapKey::from_bytes(bytes)).map_err(StrongroomError::service)?;
+        }
+        Ok(self.file_keys.get_or_init(|| keys))
+    }
+
+    /// The next version of the key that wraps the data keys of files from now on.
+    pub(super) fn renew_file_key(&mut self) -> Result<(), StrongroomError> {
+        let next = self.newest(&line()).map_or(1, |newest| newest.version.saturating_add(1));
+        let key = WrapKey::generate(&mut os());
+        self.put(&line().version(next), key.to_bytes().as_slice())?;
+        self.file_keys.take();
+        Ok(())
+    }
+
+    /// Destroys the versions that nothing is under any more.
+    pub(super) fn drop_file_keys(&mut self) -> Result<(), StrongroomError> {
+        let Some(newest) = self.newest(&line()) else { return Ok(()) };
+        let mut needed = vec![newest.version];
+        for object in self.objects()? {
+            let under = self.wrapped_under(&object)?;
+            needed.extend((under.name == wrapping()).then_some(under.version));
+        }
+        let over = |id: &KeyId| id.name == line() && !needed.contains(&id.version);
+        for id in self.list().into_iter().filter(over) {
+            self.destroy(&id)?;
+            self.file_keys.take();
+        }
+        Ok(())
+    }
+
+    /// The version that wraps the data keys of files now, if there is any.
+    pub(super) fn file_key(&self) -> Option<KeyId> {
+        self.newest(&line()).map(|id| wrapping().version(id.version))
     }
 
     fn file(&self, place: &str, name: &str) -> ObjectId {
         ObjectId::new(&[b"file", self.realm.as_bytes(), place.as_bytes(), name.as_bytes()])
     }
 }
+
+/// The key of files as the strongroom keeps it.
+fn line() -> KeyName {
+    KeyName::new(Class::Data, "files").expect("a name of this table")
+}
+
+/// The same key as it stands in the headers of files.
+fn wrapping() -> KeyName {
+    KeyName::new(Class::Wrapping, "files").expect("a name of this table")
+}
+
+const PROVIDER: &str = "strongroom";
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use quorate_keys::KeyId;
 use quorate_keys::disk::{OsDisk, is_left_over};
 use quorate_keys::envelope::{EnvelopeError, Header, Progress, Providers, rewrap_file};
+use quorate_keys::provider::KeyProvider;
 use serde::{Deserialize, Serialize};
 
 use super::{SEALED, Sealed, Strongroom, StrongroomError, entries, line, os};
@@ -88,7 +89,11 @@ impl Strongroom {
     pub fn rotate_wrapping(&mut self) -> Result<KeyId, StrongroomError> {
         self.writable()?;
         let key = self.backend.provider_mut().rotate(&line(), &mut os());
-        Ok(key.map_err(StrongroomError::service)?.id().clone())
+        let key = key.map_err(StrongroomError::service)?.id().clone();
+        if self.file_key().is_some() {
+            self.renew_file_key()?;
+        }
+        Ok(key)
     }
 
     /// Plans a rewrapping.
@@ -109,7 +114,9 @@ impl Strongroom {
     pub(super) fn catch_up(&mut self) -> Result<(), StrongroomError> {
         let Ok(active) = self.wrapping() else { return Ok(()) };
         let mut job = self.rewrap()?;
-        job.left.retain(|object| self.wrapped_under(object).is_ok_and(|under| under != active));
+        let current = [Some(active), self.file_key()];
+        job.left
+            .retain(|object| self.wrapped_under(object).is_ok_and(|under| !current.contains(&Some(under))));
         loop {
             match self.rewrap_step(&mut job) {
                 Ok(true) => {}
@@ -125,10 +132,19 @@ impl Strongroom {
     /// [`StrongroomError::Unavailable`]: the object is still to be done, later; [`StrongroomError::InUse`].
     pub fn rewrap_step(&mut self, job: &mut Rewrapping) -> Result<bool, StrongroomError> {
         self.writable()?;
-        let Some(object) = job.left.pop_front() else { return Ok(false) };
+        let Some(object) = job.left.pop_front() else {
+            // While something does not open nobody knows what it needs.
+            if job.failures.is_empty() {
+                self.drop_file_keys()?;
+            }
+            return Ok(false);
+        };
         let (folder, name) = self.object_place(&object)?;
-        let providers = [self.backend.provider()];
-        match rewrap_file(&OsDisk::new(folder), &name, Providers(&providers), &mut os()) {
+        let provider: &dyn KeyProvider = match &object {
+            Object::Key(_) => self.backend.provider(),
+            Object::File(..) => self.file_keys()?,
+        };
+        match rewrap_file(&OsDisk::new(folder), &name, Providers(&[provider]), &mut os()) {
             Ok(None) => {}
             Ok(Some(moved)) => {
                 job.progress.rewrapped += 1;

@@ -70,12 +70,14 @@ fn files_move_to_a_new_wrapping_key_with_the_keys() {
     let strongroom = guard.as_mut().unwrap();
     strongroom.rotate_wrapping().unwrap();
     let refused = strongroom.destroy(&old).unwrap_err();
-    assert!(matches!(&refused, StrongroomError::StillNeeded { by: Sealed::File(_), .. }), "{refused}");
+    assert!(matches!(&refused, StrongroomError::StillNeeded { by: Sealed::Key(_), .. }), "{refused}");
     let mut job = strongroom.rewrap().unwrap();
     // What is removed meanwhile is no failure.
     fs::remove_file(models.join("main/0000000000.state.sealed")).unwrap();
     while strongroom.rewrap_step(&mut job).unwrap() {}
-    assert_eq!((job.progress().total, job.progress().rewrapped, job.failures().len()), (4, 3, 0));
+    assert_eq!((job.progress().total, job.progress().rewrapped, job.failures().len()), (6, 4, 0));
+    // The older key of files moved with the three files, which then left it.
+    assert_eq!(strongroom.list(), ["data/files@2".parse::<KeyId>().unwrap()]);
     strongroom.destroy(&old).unwrap();
     drop(guard);
     let after = fs::read(&name).unwrap();
