@@ -162,6 +162,30 @@ labels! {
     ESCROW_APPROVE = "escrow-approve";
     /// A custodian's answer to a recovery.
     ESCROW_ANSWER = "escrow-answer";
+    /// Public ring element of a session that makes a collective key.
+    COLLECTIVE_POINT = "collective-point";
+    /// A holder's commitment to its part of a collective key, or to another dealing.
+    COLLECTIVE_PART = "collective-part";
+    /// Hash over all parts of a collective key.
+    COLLECTIVE_PARTS = "collective-parts";
+    /// Expansion of a holder's seed into what it was dealt.
+    COLLECTIVE_SEED = "collective-seed";
+    /// Challenge of the check of a dealing.
+    COLLECTIVE_CHALLENGE = "collective-challenge";
+    /// Key of a pair of holders, for sharings of zero.
+    COLLECTIVE_PAIR = "collective-pair";
+    /// Id of a collective key.
+    COLLECTIVE_KEY = "collective-key";
+    /// Coins of the test ciphertext of a collective key.
+    COLLECTIVE_TEST = "collective-test";
+    /// An opening: key, generation, set, responders.
+    COLLECTIVE_OPENING = "collective-opening";
+    /// A pair's stream of a sharing of zero.
+    COLLECTIVE_ZERO = "collective-zero";
+    /// Generators of the commitment to a ciphertext.
+    COLLECTIVE_GENERATOR = "collective-generator";
+    /// Rows of the check of an opening that failed.
+    COLLECTIVE_BLAME = "collective-blame";
     /// Randomness of the simulator; no real secret is ever derived under it.
     SIMULATION = "simulation";
 }
