@@ -249,12 +249,22 @@ impl Dealing {
         Self { plaintexts: plaintexts.into_iter().map(Zeroizing::new).collect() }
     }
 
+    /// This dealer's halves of the keys of pairs: kept when the dealing itself is gone.
+    #[must_use]
+    pub fn pair_seeds(&self) -> PairSeeds {
+        let seed = |bytes: &Zeroizing<Vec<u8>>| bytes.first_chunk().copied().unwrap_or_default();
+        PairSeeds(Zeroizing::new(self.plaintexts.iter().map(seed).collect()))
+    }
+
     /// The plaintext for a holder, 1 … m; empty for any other index.
     #[must_use]
     pub fn plaintext(&self, index: u16) -> &[u8] {
         usize::from(index).checked_sub(1).and_then(|at| self.plaintexts.get(at)).map_or(&[], |bytes| bytes)
     }
 }
+
+/// A dealer's halves of the keys of its pairs, by holder. Wiped on drop.
+pub struct PairSeeds(pub(crate) Zeroizing<Vec<[u8; SEED]>>);
 
 /// What one holder received from one dealer, opened. Wiped on drop.
 pub struct Dealt {

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::CollectiveError;
 use super::check::{Masks, Rows};
-use super::committee::{Committee, DealCoins, DealContext, DealKind, Dealing, Dealt, SEED};
+use super::committee::{Committee, DealCoins, DealContext, DealKind, Dealing, Dealt, PairSeeds, SEED};
 use super::element::{DEGREE, ELEMENT_BYTES, Element, FIELDS, PLANES};
 use crate::hash::{Digest, FieldHasher, digest, vector_digest};
 use crate::kdf::derive;
@@ -194,8 +194,8 @@ pub struct KeyShare {
 }
 
 impl KeyShare {
-    /// Sums what all dealers dealt to holder `index`, `dealt` in the order of their indices, and `own` being the seeds
-    /// this holder dealt ([CKG-5]).
+    /// Sums what all dealers dealt to holder `index`, `dealt` in the order of their indices, and `own` being what this
+    /// holder dealt ([CKG-5]).
     ///
     /// # Errors
     /// Not one dealing of a new key from each of the m holders.
@@ -203,7 +203,7 @@ impl KeyShare {
         committee: &Committee,
         index: u16,
         dealt: &[Dealt],
-        own: &Dealing,
+        own: &PairSeeds,
     ) -> Result<Self, CollectiveError> {
         let mut sum = Element::zero();
         for dealt in dealt {
@@ -266,7 +266,7 @@ pub(crate) fn pair_keys(
     committee: &Committee,
     index: u16,
     dealt: &[Dealt],
-    own: &Dealing,
+    own: &PairSeeds,
 ) -> Result<Zeroizing<Vec<[u8; SEED]>>, CollectiveError> {
     if dealt.len() != usize::from(committee.holders()) || index == 0 || index > committee.holders() {
         return Err(CollectiveError::Malformed);
@@ -276,7 +276,7 @@ pub(crate) fn pair_keys(
         if other == index {
             continue;
         }
-        let mine = own.plaintext(other).first_chunk::<SEED>().ok_or(CollectiveError::Malformed)?;
+        let mine = own.0.get(usize::from(other) - 1).ok_or(CollectiveError::Malformed)?;
         let (low, high) = if index < other { (mine, &*theirs.pair) } else { (&*theirs.pair, mine) };
         let mut ikm = Zeroizing::new([0; 2 * SEED]);
         ikm[..SEED].copy_from_slice(low);

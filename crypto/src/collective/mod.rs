@@ -52,7 +52,7 @@ mod vectors;
 pub use blame::{Statement, Verdict};
 pub use check::{CheckBytes, DealOutcome};
 pub use commit::{C1Commitment, commitments_fit, prepare_commitments};
-pub use committee::{Committee, DealContext, DealKind, Dealing, Dealt};
+pub use committee::{Committee, DealContext, DealKind, Dealing, Dealt, PairSeeds};
 pub use element::{DEGREE, ELEMENT_BYTES};
 pub use encrypt::{Ciphertext, CiphertextSum, SummedC1, TestCiphertext};
 pub use keygen::{CollectiveKey, HolderKey, KeyShare, Point, PublicPart, part_commitment, parts_digest};

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::CollectiveError;
 use super::check::UNIFORM_CHECKS;
-use super::committee::{Committee, DealCoins, DealContext, DealKind, Dealing, Dealt};
+use super::committee::{Committee, DealCoins, DealContext, DealKind, Dealing, Dealt, PairSeeds};
 use super::element::{DEGREE, Element, FIELDS, PLANES};
 use super::keygen::{KeyShare, pair_keys};
 
@@ -40,7 +40,7 @@ impl KeyShare {
         &self,
         committee: &Committee,
         dealt: &[Dealt],
-        own: &Dealing,
+        own: &PairSeeds,
     ) -> Result<Self, CollectiveError> {
         let fits = self.pairs.len() == usize::from(committee.holders());
         if !fits || dealt.iter().any(|dealt| dealt.kind != DealKind::Refresh) {
@@ -108,7 +108,7 @@ impl ReceivedShare {
         self,
         new: &Committee,
         dealt: &[Dealt],
-        own: &Dealing,
+        own: &PairSeeds,
     ) -> Result<KeyShare, CollectiveError> {
         if dealt.iter().any(|dealt| dealt.kind != DealKind::Refresh) {
             return Err(CollectiveError::Malformed);

@@ -89,7 +89,13 @@ impl Scene {
         let shares = (1..=m)
             .map(|index| {
                 let dealt = opened(&committee, &session, &parts, index);
-                KeyShare::assemble(&committee, index, &dealt, &parts[usize::from(index) - 1].dealing).unwrap()
+                KeyShare::assemble(
+                    &committee,
+                    index,
+                    &dealt,
+                    &parts[usize::from(index) - 1].dealing.pair_seeds(),
+                )
+                .unwrap()
             })
             .collect();
         Self { committee, key, shares, rng }

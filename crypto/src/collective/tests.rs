@@ -159,12 +159,14 @@ fn refreshed_shares_open_and_do_not_mix() {
         assert_eq!(scene.committee.judge_dealing(DealKind::Refresh, &values), Ok(DealOutcome::Consistent));
     }
     let renewed = |(index, share): (u16, &KeyShare)| {
-        share.refreshed(&scene.committee, &dealt(index), &dealings[usize::from(index) - 1]).unwrap()
+        share
+            .refreshed(&scene.committee, &dealt(index), &dealings[usize::from(index) - 1].pair_seeds())
+            .unwrap()
     };
     let fresh: Vec<KeyShare> = (1..).zip(&scene.shares).map(renewed).collect();
     // RT-33: with one dealing missing there is no new share.
     let few: Vec<Dealt> = dealt(1).into_iter().take(3).collect();
-    assert!(scene.shares[0].refreshed(&scene.committee, &few, &dealings[0]).is_err());
+    assert!(scene.shares[0].refreshed(&scene.committee, &few, &dealings[0].pair_seeds()).is_err());
     let old = std::mem::replace(&mut scene.shares, fresh);
     for responders in subsets(4, 3) {
         assert_eq!(coefficients(&scene.open(&sum, &responders).unwrap().key_sum), plain);
@@ -218,7 +220,7 @@ fn reshared_shares_open_for_the_new_committee() {
                 .map(|(d, dealing)| open(DealKind::Refresh, 10 + d, dealing, index))
                 .collect();
             let received = ReceivedShare::assemble(&new, index, &dealt).unwrap();
-            received.refreshed(&new, &zero_dealt, &zero[usize::from(index) - 1]).unwrap()
+            received.refreshed(&new, &zero_dealt, &zero[usize::from(index) - 1].pair_seeds()).unwrap()
         })
         .collect();
     scene.committee = new;

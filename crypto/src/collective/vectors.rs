@@ -143,7 +143,7 @@ fn key(input: &Value) -> (Committee, CollectiveKey, Vec<KeyShare>) {
             committee.open_dealt(DealKind::Key, l, dealing.plaintext(l), &context(input, u)).unwrap()
         };
         let dealt: Vec<Dealt> = (1..).zip(&parts).map(open).collect();
-        KeyShare::assemble(&committee, l, &dealt, &parts[usize::from(l) - 1].1).unwrap()
+        KeyShare::assemble(&committee, l, &dealt, &parts[usize::from(l) - 1].1.pair_seeds()).unwrap()
     };
     let shares = (1..=committee.holders()).map(share).collect();
     (committee, key, shares)
