@@ -54,9 +54,10 @@ impl Scene {
             .map(|index| {
                 let open = |(dealer, part): (u16, &(Vec<u8>, Vec<Vec<u8>>, PairSeeds))| {
                     let plaintext = &part.1[usize::from(index) - 1];
-                    committee.open_dealt(DealKind::Key, index, plaintext, &ctx(dealer)).expect("a share")
+                    let dealt = committee.open_dealt(DealKind::Key, index, plaintext, &ctx(dealer));
+                    (dealer, dealt.expect("a share"))
                 };
-                let dealt: Vec<Dealt> = (1..).zip(&parts).map(open).collect();
+                let dealt: Vec<(u16, Dealt)> = (1..).zip(&parts).map(open).collect();
                 KeyShare::assemble(&committee, index, &dealt, &parts[usize::from(index) - 1].2)
                     .expect("a share of the key")
             })

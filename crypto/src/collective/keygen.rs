@@ -189,12 +189,12 @@ pub struct KeyShare {
     pub(crate) index: u16,
     /// Transformed.
     pub(crate) share: Element,
-    /// By holder: the key of the pair ([COPEN-2]); the own place is all zero and never used.
+    /// By holder: the key of the pair ([COPEN-2]); all zero, and never used, where there is none.
     pub(crate) pairs: Zeroizing<Vec<[u8; SEED]>>,
 }
 
 impl KeyShare {
-    /// Sums what all dealers dealt to holder `index`, `dealt` in the order of their indices, and `own` being what this
+    /// Sums what all dealers dealt to holder `index`, `dealt` being theirs in the order of their indices, `own` what this
     /// holder dealt ([CKG-5]).
     ///
     /// # Errors
@@ -202,16 +202,17 @@ impl KeyShare {
     pub fn assemble(
         committee: &Committee,
         index: u16,
-        dealt: &[Dealt],
+        dealt: &[(u16, Dealt)],
         own: &PairSeeds,
     ) -> Result<Self, CollectiveError> {
-        let mut sum = Element::zero();
-        for dealt in dealt {
-            sum.add(&dealt.element());
+        let all = dealt.iter().map(|(dealer, _)| *dealer).eq(1..=committee.holders());
+        if !all || dealt.iter().any(|(_, dealt)| dealt.kind != DealKind::Key) {
+            return Err(CollectiveError::Malformed);
         }
         let pairs = pair_keys(committee, index, dealt, own)?;
-        if dealt.iter().any(|dealt| dealt.kind != DealKind::Key) {
-            return Err(CollectiveError::Malformed);
+        let mut sum = Element::zero();
+        for (_, dealt) in dealt {
+            sum.add(&dealt.element());
         }
         Ok(Self { index, share: sum.transformed(), pairs })
     }
@@ -261,22 +262,23 @@ impl Dealt {
     }
 }
 
-/// `derive(collective-pair, seed of the lower index's dealing ‖ of the higher's; u16le, u16le)` for every other holder.
+/// `derive(collective-pair, seed of the lower index's dealing ‖ of the higher's; u16le, u16le)` for every other dealer.
 pub(crate) fn pair_keys(
     committee: &Committee,
     index: u16,
-    dealt: &[Dealt],
+    dealt: &[(u16, Dealt)],
     own: &PairSeeds,
 ) -> Result<Zeroizing<Vec<[u8; SEED]>>, CollectiveError> {
-    if dealt.len() != usize::from(committee.holders()) || index == 0 || index > committee.holders() {
+    let dealers: Vec<u16> = dealt.iter().map(|(dealer, _)| *dealer).collect();
+    committee.check_responders(&dealers).map_err(|_| CollectiveError::Malformed)?;
+    if !dealers.contains(&index) {
         return Err(CollectiveError::Malformed);
     }
-    let mut keys = Zeroizing::new(vec![[0; SEED]; dealt.len()]);
-    for ((other, theirs), key) in (1..).zip(dealt).zip(keys.iter_mut()) {
-        if other == index {
-            continue;
-        }
-        let mine = own.0.get(usize::from(other) - 1).ok_or(CollectiveError::Malformed)?;
+    let mut keys = Zeroizing::new(vec![[0; SEED]; usize::from(committee.holders())]);
+    for (other, theirs) in dealt.iter().filter(|(other, _)| *other != index) {
+        let (other, at) = (*other, usize::from(*other) - 1);
+        let mine = own.0.get(at).ok_or(CollectiveError::Malformed)?;
+        let key = keys.get_mut(at).ok_or(CollectiveError::Malformed)?;
         let (low, high) = if index < other { (mine, &*theirs.pair) } else { (&*theirs.pair, mine) };
         let mut ikm = Zeroizing::new([0; 2 * SEED]);
         ikm[..SEED].copy_from_slice(low);

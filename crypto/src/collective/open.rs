@@ -130,7 +130,11 @@ impl KeyShare {
     ) -> Result<(), CollectiveError> {
         committee.check_responders(&ctx.responders)?;
         let fits = self.pairs.len() == usize::from(committee.holders()) && sum.count() == ctx.size;
-        if !ctx.responders.contains(&self.index) {
+        // Without a key of the pair there is no stream: an evicted holder.
+        let paired = |&index: &u16| {
+            index == self.index || self.pairs.get(usize::from(index) - 1).is_some_and(|key| *key != [0; SEED])
+        };
+        if !ctx.responders.contains(&self.index) || !ctx.responders.iter().all(paired) {
             return Err(CollectiveError::Responders);
         }
         if fits { Ok(()) } else { Err(CollectiveError::Malformed) }

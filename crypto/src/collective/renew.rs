@@ -31,19 +31,21 @@ impl Committee {
 }
 
 impl KeyShare {
-    /// The share after a refresh in which every holder dealt zero ([CREN-1]); `own` is what this holder dealt. The old
-    /// one is kept until the confirmation round is over, then dropped.
+    /// The share after a refresh in which exactly `holders` dealt zero ([CREN-1]); `own` is what this holder dealt. Who
+    /// is not among them has been evicted: its share fits no more. The old share is kept until the confirmation round
+    /// is over, then dropped.
     ///
     /// # Errors
-    /// Not one dealing of zero from each of the m holders.
+    /// Not one dealing of zero from each of r or more holders, this one among them.
     pub fn refreshed(
         &self,
-        committee: &Committee,
-        dealt: &[Dealt],
+        (committee, holders): (&Committee, &[u16]),
+        dealt: &[(u16, Dealt)],
         own: &PairSeeds,
     ) -> Result<Self, CollectiveError> {
-        let fits = self.pairs.len() == usize::from(committee.holders());
-        if !fits || dealt.iter().any(|dealt| dealt.kind != DealKind::Refresh) {
+        let fits = self.pairs.len() == usize::from(committee.holders())
+            && dealt.iter().map(|(dealer, _)| dealer).eq(holders);
+        if !fits || dealt.iter().any(|(_, dealt)| dealt.kind != DealKind::Refresh) {
             return Err(CollectiveError::Malformed);
         }
         let pairs = pair_keys(committee, self.index, dealt, own)?;
@@ -88,13 +90,19 @@ pub struct ReceivedShare {
 }
 
 impl ReceivedShare {
-    /// Sums what the dealers dealt to the new holder `index` ([CREN-2]).
+    /// Sums what the dealers, old holders, dealt to the new holder `index` ([CREN-2]).
     ///
     /// # Errors
-    /// Not dealings of a reshare, or no such holder.
-    pub fn assemble(new: &Committee, index: u16, dealt: &[Dealt]) -> Result<Self, CollectiveError> {
-        let known = index >= 1 && index <= new.holders();
-        if !known || dealt.is_empty() || dealt.iter().any(|dealt| dealt.kind != DealKind::Reshare) {
+    /// Not one dealing of a reshare from each of the dealers, or no such holder.
+    pub fn assemble(
+        new: &Committee,
+        index: u16,
+        dealers: &[u16],
+        dealt: &[(u16, Dealt)],
+    ) -> Result<Self, CollectiveError> {
+        let known = index >= 1 && index <= new.holders() && !dealers.is_empty();
+        let complete = dealt.iter().map(|(dealer, _)| dealer).eq(dealers);
+        if !known || !complete || dealt.iter().any(|(_, dealt)| dealt.kind != DealKind::Reshare) {
             return Err(CollectiveError::Malformed);
         }
         Ok(Self { index, share: with_dealt(Element::zero(), dealt) })
@@ -107,10 +115,11 @@ impl ReceivedShare {
     pub fn refreshed(
         self,
         new: &Committee,
-        dealt: &[Dealt],
+        dealt: &[(u16, Dealt)],
         own: &PairSeeds,
     ) -> Result<KeyShare, CollectiveError> {
-        if dealt.iter().any(|dealt| dealt.kind != DealKind::Refresh) {
+        let all = dealt.iter().map(|(dealer, _)| *dealer).eq(1..=new.holders());
+        if !all || dealt.iter().any(|(_, dealt)| dealt.kind != DealKind::Refresh) {
             return Err(CollectiveError::Malformed);
         }
         let pairs = pair_keys(new, self.index, dealt, own)?;
@@ -118,8 +127,8 @@ impl ReceivedShare {
     }
 }
 
-fn with_dealt(mut share: Element, dealt: &[Dealt]) -> Element {
-    for dealt in dealt {
+fn with_dealt(mut share: Element, dealt: &[(u16, Dealt)]) -> Element {
+    for (_, dealt) in dealt {
         share.add(&dealt.element());
     }
     share

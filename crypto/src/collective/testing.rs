@@ -69,12 +69,18 @@ pub(super) fn again(committee: &Committee, dealing: &Dealing) -> Dealing {
     Dealing::of((1..=committee.holders()).map(|index| dealing.plaintext(index).to_vec()).collect())
 }
 
-pub(super) fn opened(committee: &Committee, session: &Digest, parts: &[Part], index: u16) -> Vec<Dealt> {
+pub(super) fn opened(
+    committee: &Committee,
+    session: &Digest,
+    parts: &[Part],
+    index: u16,
+) -> Vec<(u16, Dealt)> {
     (1..)
         .zip(parts)
         .map(|(dealer, part)| {
             let plaintext = part.dealing.plaintext(index);
-            committee.open_dealt(DealKind::Key, index, plaintext, &ctx(session, dealer)).unwrap()
+            let dealt = committee.open_dealt(DealKind::Key, index, plaintext, &ctx(session, dealer));
+            (dealer, dealt.unwrap())
         })
         .collect()
 }

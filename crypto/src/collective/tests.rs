@@ -141,32 +141,45 @@ fn refreshed_shares_open_and_do_not_mix() {
     let session = session(12);
     let dealings: Vec<Dealing> =
         (1..=4).map(|dealer| scene.committee.deal_zero(&ctx(&session, dealer), &mut scene.rng)).collect();
-    let dealt = |index: u16| -> Vec<Dealt> {
+    let dealt = |index: u16| -> Vec<(u16, Dealt)> {
         let open = |(dealer, dealing): (u16, &Dealing)| {
             let (plaintext, ctx) = (dealing.plaintext(index), ctx(&session, dealer));
-            scene.committee.open_dealt(DealKind::Refresh, index, plaintext, &ctx).unwrap()
+            (dealer, scene.committee.open_dealt(DealKind::Refresh, index, plaintext, &ctx).unwrap())
         };
         (1..).zip(&dealings).map(open).collect()
     };
     let commitment = testing::session(13);
     for (at, dealer) in (1..=4).enumerate() {
         let check = |index| {
-            let deal = &dealt(index)[at];
+            let (_, deal) = &dealt(index)[at];
             scene.committee.check_plain(deal, (&commitment, &ctx(&session, dealer))).unwrap()
         };
         let values: Vec<Vec<u8>> = (1..=4).map(check).collect();
         let values: Vec<(u16, &[u8])> = (1..).zip(values.iter().map(|values| &values[..])).collect();
         assert_eq!(scene.committee.judge_dealing(DealKind::Refresh, &values), Ok(DealOutcome::Consistent));
     }
+    let all = [1, 2, 3, 4];
     let renewed = |(index, share): (u16, &KeyShare)| {
-        share
-            .refreshed(&scene.committee, &dealt(index), &dealings[usize::from(index) - 1].pair_seeds())
-            .unwrap()
+        let own = dealings[usize::from(index) - 1].pair_seeds();
+        share.refreshed((&scene.committee, &all), &dealt(index), &own).unwrap()
     };
     let fresh: Vec<KeyShare> = (1..).zip(&scene.shares).map(renewed).collect();
-    // RT-33: with one dealing missing there is no new share.
-    let few: Vec<Dealt> = dealt(1).into_iter().take(3).collect();
-    assert!(scene.shares[0].refreshed(&scene.committee, &few, &dealings[0].pair_seeds()).is_err());
+    // RT-33: with one dealing missing, or one holder too few named, there is no new share.
+    let own = dealings[0].pair_seeds();
+    let few: Vec<(u16, Dealt)> = dealt(1).into_iter().take(3).collect();
+    for (holders, dealt) in [(&all[..], few), (&all[..3], dealt(1))] {
+        assert!(scene.shares[0].refreshed((&scene.committee, holders), &dealt, &own).is_err());
+    }
+    // Without holder 4, who is evicted by name: the others open, its old share fits no more.
+    let without = |(index, share): (u16, &KeyShare)| {
+        let own = dealings[usize::from(index) - 1].pair_seeds();
+        let dealt: Vec<(u16, Dealt)> = dealt(index).into_iter().take(3).collect();
+        share.refreshed((&scene.committee, &all[..3]), &dealt, &own).unwrap()
+    };
+    let rest: Vec<KeyShare> = (1..).zip(&scene.shares[..3]).map(without).collect();
+    let ctx = scene.context(2, &[1, 2, 4]);
+    let refused = rest[0].answer(&scene.committee, &sum.summed(), &ctx, &mut scene.rng);
+    assert_eq!(refused.err(), Some(CollectiveError::Responders));
     let old = std::mem::replace(&mut scene.shares, fresh);
     for responders in subsets(4, 3) {
         assert_eq!(coefficients(&scene.open(&sum, &responders).unwrap().key_sum), plain);
@@ -210,17 +223,13 @@ fn reshared_shares_open_for_the_new_committee() {
     }
     scene.shares = (1..=5)
         .map(|index| {
-            let dealt: Vec<Dealt> = dealers
-                .iter()
-                .zip(&dealings)
-                .map(|(&d, dealing)| open(DealKind::Reshare, d, dealing, index))
-                .collect();
-            let zero_dealt: Vec<Dealt> = (1..)
-                .zip(&zero)
-                .map(|(d, dealing)| open(DealKind::Refresh, 10 + d, dealing, index))
-                .collect();
-            let received = ReceivedShare::assemble(&new, index, &dealt).unwrap();
-            received.refreshed(&new, &zero_dealt, &zero[usize::from(index) - 1].pair_seeds()).unwrap()
+            let share = |(dealer, dealing)| (dealer, open(DealKind::Reshare, dealer, dealing, index));
+            let dealt: Vec<(u16, Dealt)> = dealers.into_iter().zip(&dealings).map(share).collect();
+            let nothing = |(dealer, dealing)| (dealer, open(DealKind::Refresh, 10 + dealer, dealing, index));
+            let zeros: Vec<(u16, Dealt)> = (1..).zip(&zero).map(nothing).collect();
+            assert!(ReceivedShare::assemble(&new, index, &[1, 2], &dealt).is_err());
+            let received = ReceivedShare::assemble(&new, index, &dealers, &dealt).unwrap();
+            received.refreshed(&new, &zeros, &zero[usize::from(index) - 1].pair_seeds()).unwrap()
         })
         .collect();
     scene.committee = new;

@@ -140,9 +140,9 @@ fn key(input: &Value) -> (Committee, CollectiveKey, Vec<KeyShare>) {
     let key = CollectiveKey::from_parts(&session, parts.iter().map(|(public, _)| &public[..])).unwrap();
     let share = |l: u16| {
         let open = |(u, (_, dealing)): (u16, &(PublicPart, Dealing))| {
-            committee.open_dealt(DealKind::Key, l, dealing.plaintext(l), &context(input, u)).unwrap()
+            (u, committee.open_dealt(DealKind::Key, l, dealing.plaintext(l), &context(input, u)).unwrap())
         };
-        let dealt: Vec<Dealt> = (1..).zip(&parts).map(open).collect();
+        let dealt: Vec<(u16, Dealt)> = (1..).zip(&parts).map(open).collect();
         KeyShare::assemble(&committee, l, &dealt, &parts[usize::from(l) - 1].1.pair_seeds()).unwrap()
     };
     let shares = (1..=committee.holders()).map(share).collect();
