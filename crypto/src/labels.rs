@@ -162,6 +162,32 @@ labels! {
     ESCROW_APPROVE = "escrow-approve";
     /// A custodian's answer to a recovery.
     ESCROW_ANSWER = "escrow-answer";
+    /// Record of a session that makes or renews a collective key: its hash and its signature.
+    KEY_SESSION = "key-session";
+    /// Signature of a holder over its key for a session.
+    KEY_JOIN_SIGN = "key-join-sign";
+    /// Id of a session: its record and every holder's key.
+    KEY_SESSION_ID = "key-session-id";
+    /// Signature of a holder over its commitment.
+    KEY_COMMIT_SIGN = "key-commit-sign";
+    /// List of all commitments of a session.
+    KEY_COMMITS = "key-commits";
+    /// Signature of a holder over the list for which it opens its commitment.
+    KEY_REVEAL_SIGN = "key-reveal-sign";
+    /// What a holder says about what it was dealt: its hash and its signature.
+    KEY_CHECK_SIGN = "key-check-sign";
+    /// Signature of a holder over its answer in the test of a key.
+    KEY_TRY_SIGN = "key-try-sign";
+    /// Outcome of the test of a key.
+    KEY_TRIED = "key-tried";
+    /// Record of a collective key: its hash.
+    KEY_RECORD = "key-record";
+    /// Signature of a holder over the record of a key.
+    KEY_RECORD_SIGN = "key-record-sign";
+    /// Signature of the coordinator that declares a session dead.
+    KEY_DEAD_SIGN = "key-dead-sign";
+    /// Signature of a holder over the secret of its key for a dead session.
+    KEY_DISCLOSE_SIGN = "key-disclose-sign";
     /// Public ring element of a session that makes a collective key.
     COLLECTIVE_POINT = "collective-point";
     /// A holder's commitment to its part of a collective key, or to another dealing.

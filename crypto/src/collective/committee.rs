@@ -266,6 +266,13 @@ impl Dealing {
 /// A dealer's halves of the keys of its pairs, by holder. Wiped on drop.
 pub struct PairSeeds(pub(crate) Zeroizing<Vec<[u8; SEED]>>);
 
+impl PairSeeds {
+    /// The halves of one dealer, as all holders, in order, opened them.
+    pub fn collected<'a>(dealt: impl IntoIterator<Item = &'a Dealt>) -> Self {
+        Self(Zeroizing::new(dealt.into_iter().map(|dealt| *dealt.pair).collect()))
+    }
+}
+
 /// What one holder received from one dealer, opened. Wiped on drop.
 pub struct Dealt {
     pub(crate) kind: DealKind,

@@ -177,11 +177,6 @@ pub(crate) fn ntt() -> &'static [PrimeField; PLANES] {
     &r8192().fields
 }
 
-/// Residues of an integer |x| < 2⁶², one a prime.
-pub(crate) fn residues_of(x: i64) -> [u64; PLANES] {
-    PRIMES.map(|prime| x.rem_euclid(prime.cast_signed()).cast_unsigned())
-}
-
 /// Bytes of `count` residues, packed prime by prime.
 pub(crate) fn residue_bytes(count: usize) -> usize {
     FIELDS.iter().map(|field| packed_bytes(field, count)).sum()
@@ -261,7 +256,7 @@ mod tests {
         for (plane, prime) in sum.planes().zip(PRIMES) {
             assert_eq!((plane[0], plane[1], plane[2], plane[DEGREE - 1]), (prime - 1, 127, 0, prime - 128));
         }
-        sum.scale(&residues_of(-3));
+        sum.scale(&PRIMES.map(|prime| prime - 3));
         assert!(sum.planes().zip(PRIMES).all(|(plane, prime)| (plane[0], plane[1]) == (3, prime - 381)));
     }
 }

@@ -20,7 +20,7 @@ pub(crate) const MAX_PARTICIPANTS: u32 = 10_000;
 /// Flooding is uniform in −2⁹⁶ … 2⁹⁶ − 1.
 pub(crate) const FLOOD_BITS: u32 = 96;
 /// 2⁹⁶ in units, rounded up: q is above 2¹³⁵·(1 − 2⁻²⁴).
-const FLOOD_UNITS: u64 = (1 << (FLOOD_BITS - 87)) + 1;
+pub(crate) const FLOOD_UNITS: u64 = (1 << (FLOOD_BITS - 87)) + 1;
 /// log₂ of the size of a unit, rounded down.
 const UNIT_BITS: u32 = 86;
 /// Largest accepted |residual|, in units: half of what a cell leaves room for.

@@ -22,7 +22,7 @@ use super::encrypt::{
     CiphertextSum, STEP_BITS, SummedC1, TOP_BYTES, TOP_MASK, WORD_BYTES, rounded, top_words,
 };
 use super::keygen::KeyShare;
-use super::noise::{FLOOD_BITS, RESIDUAL_BOUND};
+use super::noise::{FLOOD_BITS, FLOOD_UNITS, RESIDUAL_BOUND};
 use crate::hash::{Digest, digest};
 use crate::kdf::derive;
 use crate::labels;
@@ -98,6 +98,25 @@ impl KeyShare {
         rng: &mut R,
     ) -> Result<Vec<u8>, CollectiveError> {
         self.answer_with(committee, sum, ctx, &Flooding::fresh(rng))
+    }
+
+    /// Whether an answer follows from this share, up to an honest flooding: for the judgement of a session that is dead
+    /// for good, when the share is worth nothing ([CKG-7]).
+    #[must_use]
+    pub fn is_answer(
+        &self,
+        committee: &Committee,
+        sum: &SummedC1,
+        ctx: &OpeningContext,
+        answer: &[u8],
+    ) -> bool {
+        let none = Flooding(Zeroizing::new(vec![1 << FLOOD_BITS; DEGREE]));
+        let expected = self.answer_with(committee, sum, ctx, &none).ok().and_then(|bytes| top_words(&bytes));
+        let (Some(expected), Some(words)) = (expected, top_words(answer)) else { return false };
+        words.iter().zip(&expected).all(|(word, expected)| {
+            let distance = word.wrapping_sub(*expected) & TOP_MASK;
+            distance.min(TOP_MASK + 1 - distance) <= FLOOD_UNITS + 2
+        })
     }
 
     pub(crate) fn answer_with(

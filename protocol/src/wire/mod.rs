@@ -9,11 +9,16 @@
 
 mod bytes;
 mod ceremony;
+mod collective;
 mod limits;
 mod list;
 mod messages;
 
 pub use ceremony::{Call, Commit, Commitments, SeedReveal};
+pub use collective::{
+    Disclose, JoinEntry, KeyCall, KeyDead, KeyJoin, KeyJoins, KeyReady, KeySign, KeyTried, KeyTry, Opening,
+    PartCheck, PartChecks, PartCommit, PartCommits, PartRelay, PartReveal, TRIALS, Trial, TryAnswer,
+};
 pub use limits::limit;
 pub(crate) use list::{PROOF, list};
 pub use messages::{
