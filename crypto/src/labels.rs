@@ -188,6 +188,14 @@ labels! {
     KEY_DEAD_SIGN = "key-dead-sign";
     /// Signature of a holder over the secret of its key for a dead session.
     KEY_DISCLOSE_SIGN = "key-disclose-sign";
+    /// Body of a contribution header under a collective key (`hdr`).
+    SEALED_HEADER = "sealed-header";
+    /// Signature over such a header.
+    SEALED_HEADER_SIGN = "sealed-header-sign";
+    /// Signature of a holder over its answer in an opening.
+    OPENING_SIGN = "opening-sign";
+    /// Signature of a holder over its statement about an opening that failed.
+    STATEMENT_SIGN = "statement-sign";
     /// Public ring element of a session that makes a collective key.
     COLLECTIVE_POINT = "collective-point";
     /// A holder's commitment to its part of a collective key, or to another dealing.

@@ -18,9 +18,13 @@
 mod check;
 mod commit;
 mod join;
+mod open;
 mod sign;
 
 pub(super) use commit::verify_join;
+use open::Round;
+pub use open::RoundTerms;
+pub(super) use open::{answer_digest, opening_context, statement_digest};
 pub(super) use sign::{trial_context, tried_hash};
 
 use std::collections::BTreeMap;
@@ -38,6 +42,7 @@ use super::{KeyRecord, OpenedRecord, OpeningLedger, SessionRecord};
 use crate::error::{DecodeError, Fault, FaultKind};
 use crate::id::{Head, PartyId};
 use crate::outbox::{Outbox, Output};
+use crate::record::LockRecord;
 use crate::wire::{self, JoinEntry, Message as _, Opening, PartCheck, PartCommit, Unverified};
 
 /// What a holder accepts, whatever the coordinator writes ([POL-1] for keys).
@@ -93,6 +98,8 @@ pub enum HolderRecord {
         /// Openings of the key so far ([OPEN-5]).
         opened: u32,
     },
+    /// A lock is about to leave ([OPEN-1]).
+    Lock(LockRecord),
     /// An opening is about to be answered ([OPEN-5]).
     Opened(OpenedRecord),
     /// A blame is about to be answered ([COPEN-4]).
@@ -121,6 +128,13 @@ pub enum HolderEvent {
     },
     /// The session is dead and its key disclosed.
     Disclosed(u64),
+    /// A sum was answered.
+    Answered {
+        /// The round.
+        round: u64,
+        /// Openings of the key so far.
+        opened: u32,
+    },
 }
 
 /// A key this holder has a share of.
@@ -222,6 +236,18 @@ struct SignedKey {
 
 type Out = Outbox<HolderRecord, HolderEvent>;
 
+impl From<LockRecord> for HolderRecord {
+    fn from(record: LockRecord) -> Self {
+        Self::Lock(record)
+    }
+}
+
+impl From<OpenedRecord> for HolderRecord {
+    fn from(record: OpenedRecord) -> Self {
+        Self::Opened(record)
+    }
+}
+
 /// A holder of collective keys.
 pub struct Holder {
     who: HolderIdentity,
@@ -229,6 +255,9 @@ pub struct Holder {
     last: u64,
     stage: Stage,
     in_force: Option<Box<KeyInForce>>,
+    round: Option<Box<Round>>,
+    /// The last lock, for good ([OPEN-1]).
+    last_lock: Option<LockRecord>,
     out: Out,
 }
 
@@ -236,7 +265,15 @@ impl Holder {
     /// A holder that has taken part in nothing yet.
     #[must_use]
     pub fn new(who: HolderIdentity) -> Self {
-        Self { who, last: 0, stage: Stage::Idle, in_force: None, out: Out::default() }
+        Self {
+            who,
+            last: 0,
+            stage: Stage::Idle,
+            in_force: None,
+            round: None,
+            last_lock: None,
+            out: Out::default(),
+        }
     }
 
     /// A holder as its records and its stored key tell: silent in every session it had begun.
@@ -249,6 +286,9 @@ impl Holder {
             | HolderRecord::Dead(number) = record
             {
                 holder.last = holder.last.max(*number);
+            }
+            if let HolderRecord::Lock(lock) = record {
+                holder.last_lock = Some(*lock);
             }
         }
         holder.in_force = in_force.map(Box::new);
@@ -276,6 +316,9 @@ impl Holder {
             wire::KeyTry::TYPE => self.on_try(&zero(wire::decode(frame).map_err(decoded)?)?, rng),
             wire::KeyTried::TYPE => self.on_tried(&zero(wire::decode(frame).map_err(decoded)?)?),
             wire::KeyReady::TYPE => self.on_ready(zero(wire::decode(frame).map_err(decoded)?)?),
+            wire::SealedClose::TYPE => self.on_close(wire::decode(frame).map_err(decoded)?, rng),
+            wire::OpenAsk::TYPE => self.on_ask(wire::decode(frame).map_err(decoded)?, rng),
+            wire::BlameAsk::TYPE => self.on_blame(wire::decode(frame).map_err(decoded)?, rng),
             wire::KeyDead::TYPE => self.on_dead(&zero(wire::decode(frame).map_err(decoded)?)?),
             other => Err(decoded(DecodeError::Unexpected(other))),
         }

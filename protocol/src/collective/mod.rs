@@ -15,19 +15,23 @@
 //! either signs the record of a key or discloses its key of the session, never both: so what is judged in public
 //! belongs to a key that can never be used.
 
+mod header;
 mod holder;
 mod judge;
 mod key_record;
 mod maker;
+mod opener;
 mod opening;
 mod session;
 #[cfg(test)]
 mod tests;
 
-pub use holder::{Floors, Holder, HolderEvent, HolderIdentity, HolderRecord, KeyInForce};
+pub use header::SealedHeader;
+pub use holder::{Floors, Holder, HolderEvent, HolderIdentity, HolderRecord, KeyInForce, RoundTerms};
 pub use judge::{Disclosed, judge};
 pub use key_record::{KeyEvidence, KeyRecord, VerifiedKey};
 pub use maker::{DeadSession, Failure, KeyMaker, MakerEvent, MakerRecord};
+pub use opener::{Opener, OpenerEvent};
 pub use opening::{OpenedRecord, OpeningLedger, OpeningPermit};
 pub use session::{Purpose, SessionRecord};
 

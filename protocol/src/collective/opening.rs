@@ -34,7 +34,7 @@ pub struct OpenedRecord {
 }
 
 /// Shows that an opening was counted, and that its record stands ahead of the answer.
-pub struct OpeningPermit(pub(super) Permit<HolderRecord>);
+pub struct OpeningPermit(pub(super) Permit<OpenedRecord>);
 
 /// How an asked opening stands.
 pub(super) enum Asked {

@@ -11,14 +11,23 @@
 //! KeyReady ──────────────────────────────▶   new share in force, old one wiped
 //! KeyDead, at any time before KeySign ───▶   Disclose
 //! ```
+//!
+//! And of a round under such a key ([OPEN-1], [OPEN-5], [OPEN-6], [COPEN-4]), with the round's number:
+//!
+//! ```text
+//! SealedClose ───────────────────────────▶   Lock
+//! OpenAsk, to the responders ────────────▶   OpenAnswer
+//! BlameAsk, if they did not open ────────▶   BlameAnswer
+//! ```
 
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::{PublicKey, Signature};
 use serde::{Deserialize, Serialize};
 
-use super::{Complaint, Message, PROOF, Sealed, bytes, list};
-use crate::collective::{HOLDERS, KeyRecord, SessionRecord};
-use crate::id::PartyId;
+use super::{Complaint, Lock, Message, PROOF, Sealed, bytes, list};
+use crate::collective::{HOLDERS, KeyRecord, SealedHeader, SessionRecord};
+use crate::id::{PartyId, SetId};
+use crate::params::MAX_COHORT;
 
 macro_rules! messages {
     ($($name:ident = $kind:literal,)*) => {
@@ -44,6 +53,11 @@ messages! {
     KeyReady = 32,
     KeyDead = 33,
     Disclose = 34,
+    SealedClose = 35,
+    OpenAsk = 36,
+    OpenAnswer = 37,
+    BlameAsk = 38,
+    BlameAnswer = 39,
 }
 
 /// Coordinator → holder: a session begins.
@@ -282,6 +296,93 @@ pub struct Disclose {
     pub id: PartyId,
     /// What opens everything sealed to it.
     pub secret: [u8; 32],
+    /// Over the above.
+    pub signature: Signature,
+}
+
+/// Most elements of a list that has one element a participant.
+const COHORT: usize = MAX_COHORT as usize;
+
+/// One contribution of the set, as a holder checks it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SealedLeaf {
+    /// Its header.
+    pub header: SealedHeader,
+    /// The sender's signature over it.
+    pub signature: Signature,
+    /// The sender's identity key.
+    pub identity: PublicKey,
+    /// Inclusion of the sender under E.
+    #[serde(deserialize_with = "list::<_, _, PROOF>")]
+    pub proof: Vec<Digest>,
+}
+
+/// Coordinator → holder: the set D of a round under a collective key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SealedClose {
+    /// The set.
+    pub set: SetId,
+    /// Its contributions, ascending by registry index.
+    #[serde(deserialize_with = "list::<_, _, COHORT>")]
+    pub leaves: Vec<SealedLeaf>,
+    /// The coordinator's, over the set.
+    pub signature: Signature,
+}
+
+/// Coordinator → holder: answer, together with these others ([OPEN-5]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenAsk {
+    /// The set.
+    pub set: SetId,
+    /// Places of the responders, ascending.
+    #[serde(deserialize_with = "list::<_, _, HOLDERS>")]
+    pub responders: Vec<u16>,
+    /// Q locks or more; `member` is the holder's place.
+    #[serde(deserialize_with = "list::<_, _, HOLDERS>")]
+    pub locks: Vec<Lock>,
+    /// V, not reduced ([CENC-2]).
+    #[serde(with = "bytes")]
+    pub sum: Vec<u8>,
+}
+
+/// Holder → coordinator: its answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenAnswer {
+    /// The set.
+    pub set: SetId,
+    /// The holder's place, 1 … m.
+    pub holder: u16,
+    /// Digest of the opening ([COPEN-2]).
+    pub opening: Digest,
+    /// The answer.
+    #[serde(with = "bytes")]
+    pub answer: Vec<u8>,
+    /// Over the above.
+    pub signature: Signature,
+}
+
+/// Coordinator → holder: these answers did not open; what should they have been? ([COPEN-4])
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlameAsk {
+    /// What was asked.
+    pub ask: OpenAsk,
+    /// All answers, in the responders' order.
+    #[serde(deserialize_with = "list::<_, _, HOLDERS>")]
+    pub answers: Vec<OpenAnswer>,
+}
+
+/// Holder → coordinator: its statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlameAnswer {
+    /// The set.
+    pub set: SetId,
+    /// The holder's place, 1 … m.
+    pub holder: u16,
+    /// Digest of the opening.
+    pub opening: Digest,
+    /// Combinations ([COPEN-4]).
+    #[serde(with = "bytes")]
+    pub values: Vec<u8>,
     /// Over the above.
     pub signature: Signature,
 }

@@ -49,6 +49,12 @@ pub const fn limit(kind: u8) -> Option<usize> {
         // KeyTried: sets that cover 128 holders once, the last one filled up to r.
         30 => 13 * KIB * KIB,
         32 => 32 * KIB,
+        // SealedClose: 10,000 × (header, signature, identity, 14-step proof).
+        35 => 10 * KIB * KIB,
+        // OpenAsk: 24,576 residues of 59 bits, 128 locks.
+        36 => 256 * KIB,
+        37 | 39 => 64 * KIB,
+        38 => 7 * KIB * KIB,
         _ => return None,
     })
 }

@@ -16,8 +16,9 @@ mod messages;
 
 pub use ceremony::{Call, Commit, Commitments, SeedReveal};
 pub use collective::{
-    Disclose, JoinEntry, KeyCall, KeyDead, KeyJoin, KeyJoins, KeyReady, KeySign, KeyTried, KeyTry, Opening,
-    PartCheck, PartChecks, PartCommit, PartCommits, PartRelay, PartReveal, TRIALS, Trial, TryAnswer,
+    BlameAnswer, BlameAsk, Disclose, JoinEntry, KeyCall, KeyDead, KeyJoin, KeyJoins, KeyReady, KeySign,
+    KeyTried, KeyTry, OpenAnswer, OpenAsk, Opening, PartCheck, PartChecks, PartCommit, PartCommits,
+    PartRelay, PartReveal, SealedClose, SealedLeaf, TRIALS, Trial, TryAnswer,
 };
 pub use limits::limit;
 pub(crate) use list::{PROOF, list};
