@@ -162,6 +162,64 @@ labels! {
     ESCROW_APPROVE = "escrow-approve";
     /// A custodian's answer to a recovery.
     ESCROW_ANSWER = "escrow-answer";
+    /// Record of a session that makes or renews a collective key: its hash and its signature.
+    KEY_SESSION = "key-session";
+    /// Signature of a holder over its key for a session.
+    KEY_JOIN_SIGN = "key-join-sign";
+    /// Id of a session: its record and every holder's key.
+    KEY_SESSION_ID = "key-session-id";
+    /// Signature of a holder over its commitment.
+    KEY_COMMIT_SIGN = "key-commit-sign";
+    /// List of all commitments of a session.
+    KEY_COMMITS = "key-commits";
+    /// Signature of a holder over the list for which it opens its commitment.
+    KEY_REVEAL_SIGN = "key-reveal-sign";
+    /// What a holder says about what it was dealt: its hash and its signature.
+    KEY_CHECK_SIGN = "key-check-sign";
+    /// Signature of a holder over its answer in the test of a key.
+    KEY_TRY_SIGN = "key-try-sign";
+    /// Outcome of the test of a key.
+    KEY_TRIED = "key-tried";
+    /// Record of a collective key: its hash.
+    KEY_RECORD = "key-record";
+    /// Signature of a holder over the record of a key.
+    KEY_RECORD_SIGN = "key-record-sign";
+    /// Signature of the coordinator that declares a session dead.
+    KEY_DEAD_SIGN = "key-dead-sign";
+    /// Signature of a holder over the secret of its key for a dead session.
+    KEY_DISCLOSE_SIGN = "key-disclose-sign";
+    /// Body of a contribution header under a collective key (`hdr`).
+    SEALED_HEADER = "sealed-header";
+    /// Signature over such a header.
+    SEALED_HEADER_SIGN = "sealed-header-sign";
+    /// Signature of a holder over its answer in an opening.
+    OPENING_SIGN = "opening-sign";
+    /// Signature of a holder over its statement about an opening that failed.
+    STATEMENT_SIGN = "statement-sign";
+    /// Public ring element of a session that makes a collective key.
+    COLLECTIVE_POINT = "collective-point";
+    /// A holder's commitment to its part of a collective key, or to another dealing.
+    COLLECTIVE_PART = "collective-part";
+    /// Hash over all parts of a collective key.
+    COLLECTIVE_PARTS = "collective-parts";
+    /// Expansion of a holder's seed into what it was dealt.
+    COLLECTIVE_SEED = "collective-seed";
+    /// Challenge of the check of a dealing.
+    COLLECTIVE_CHALLENGE = "collective-challenge";
+    /// Key of a pair of holders, for sharings of zero.
+    COLLECTIVE_PAIR = "collective-pair";
+    /// Id of a collective key.
+    COLLECTIVE_KEY = "collective-key";
+    /// Coins of the test ciphertext of a collective key.
+    COLLECTIVE_TEST = "collective-test";
+    /// An opening: key, generation, set, responders.
+    COLLECTIVE_OPENING = "collective-opening";
+    /// A pair's stream of a sharing of zero.
+    COLLECTIVE_ZERO = "collective-zero";
+    /// Generators of the commitment to a ciphertext.
+    COLLECTIVE_GENERATOR = "collective-generator";
+    /// Rows of the check of an opening that failed.
+    COLLECTIVE_BLAME = "collective-blame";
     /// Randomness of the simulator; no real secret is ever derived under it.
     SIMULATION = "simulation";
 }

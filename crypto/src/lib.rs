@@ -10,6 +10,7 @@
 //! | [`seal`] | HPKE: X25519 with one ephemeral key a contribution, X-Wing | §5 |
 //! | [`ring`], [`mask`] | the data plane: suites, sampler, matrix, packing, accumulator, unmasking | §4 |
 //! | [`share`] | packed Shamir sharing, share check, Reed–Solomon decoding | §5, §6 |
+//! | [`collective`] | the key plane of `homomorphic`: collective key, threshold decryption | §8 |
 //! | [`storage`] | sealing of what a device stores or moves | §2 |
 //! | [`envelope`] | data keys, keys that wrap them, authenticated chunks | – |
 //! | [`passphrase`] | storage keys of passphrases | – |
@@ -22,6 +23,7 @@
 //! Not audited. Randomness is always an argument; nothing here reads the clock, the environment or
 //! the operating system. Secret types wipe themselves and are neither `Clone` nor `Debug`.
 
+pub mod collective;
 pub mod ecdsa;
 pub mod envelope;
 pub mod escrow_key;

@@ -241,6 +241,22 @@ impl RoundSecret {
         }
     }
 
+    /// Gives the secret away, for everybody to open what was sealed to it: the judgement of a session that is dead for
+    /// good ([CKG-7]). None in suite `x-wing`.
+    #[must_use]
+    pub fn disclose(self) -> Option<[u8; 32]> {
+        match self.0 {
+            SecretInner::X25519 { secret, .. } => Some(secret.to_bytes()),
+            SecretInner::XWing(_) => None,
+        }
+    }
+
+    /// The pair of a secret that was disclosed.
+    #[must_use]
+    pub fn from_disclosed(secret: [u8; 32]) -> (Self, RoundPublic) {
+        Self::from_curve(StaticSecret::from(secret))
+    }
+
     /// The pair of these keys of X-Wing.
     pub(crate) fn from_x_wing(
         (secret, key): (<XWing as Kem>::PrivateKey, <XWing as Kem>::PublicKey),

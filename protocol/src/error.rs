@@ -184,6 +184,30 @@ fault_kinds! {
     OtherKeys "KEY-2" "the manifest names another list of keys than the newest known",
     /// The list of keys known has expired.
     StaleKeys "KEY-3" "the list of keys known has expired: nothing begins before a newer one comes",
+    /// A session for a key that its coordinator did not sign, that cannot be held, or below this holder's own floors.
+    BadKeySession "CKG-1" "the session for a collective key is not usable, not signed or below this holder's floors",
+    /// A session this holder took part in, or an earlier one.
+    StaleKeySession "CKG-1" "this holder took part in that session or a later one",
+    /// The list of holders, of their keys or of their commitments is incomplete, out of order or not theirs.
+    BadHolders "CKG-1" "the list of holders or of their commitments is not complete and theirs",
+    /// A part that does not open its commitment.
+    BadPart "CKG-2" "a part does not open its commitment",
+    /// A second, different message of one holder in one phase.
+    SecondPart "CKG-2" "a second, different message of this holder in this session",
+    /// Check values or complaints that are none.
+    BadChecks "CKG-4" "what a holder says about its dealings has the wrong form",
+    /// A test that does not cover every holder, or does not open.
+    BadTest "CKG-5" "the test of the key is incomplete or does not open",
+    /// A record of a key that not all holders signed, or that contradicts what this party saw.
+    BadKeyRecord "CKG-6" "the record of the key lacks a signature or contradicts what was seen",
+    /// The session is dead, or this holder disclosed its key, or signed.
+    DeadSession "CKG-7" "the session is dead, or cannot die any more",
+    /// An opening above the caps of the key, or of a set that this holder has not locked.
+    OpeningSpent "OPEN-5" "the caps on openings of this key or set are reached",
+    /// Commitments that do not add up to what is to be opened.
+    WrongSum "OPEN-6" "the commitments of the set do not add up to what is to be opened",
+    /// An answer for another key, generation or set of responders.
+    WrongOpening "COPEN-2" "the message is for another key, generation or set of responders",
     /// Wrong proof of possession, token used or unknown, key known.
     BadEnrolment "REG-2" "enrolment refused: token, key or proof of possession",
 }

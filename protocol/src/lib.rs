@@ -22,6 +22,7 @@
 
 pub mod announce;
 pub mod codec;
+pub mod collective;
 pub mod coordinator;
 pub mod draw;
 pub mod epoch;

@@ -11,7 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from cases import codec, hashes, manifest, ring, share
+from cases import codec, collective, hashes, manifest, ring, share
+from reference import collective as reference_collective
 from reference import merkle, postcard, primitives
 from reference import ring as reference_ring
 from reference import share as reference_share
@@ -21,6 +22,7 @@ FOLDER = Path(__file__).resolve().parent / "v1"
 FILES = {
     "answer.json": share.answer_file,
     "codec.json": codec.codec_file,
+    "collective.json": collective.collective_file,
     "committee.json": share.committee_file,
     "digests.json": hashes.digests_file,
     "field.json": share.field_file,
@@ -46,7 +48,7 @@ def render(document):
 def main(arguments):
     check = "--check" in arguments
     names = [name for name in arguments if not name.startswith("-")] or list(FILES)
-    for module in (primitives, merkle, postcard, reference_ring, reference_share):
+    for module in (primitives, merkle, postcard, reference_ring, reference_share, reference_collective):
         module.self_test()
     different = [] if len(names) < len(FILES) else [p.name for p in FOLDER.glob("*.json") if p.name not in FILES]
     good = bad = 0

@@ -14,12 +14,13 @@ const FOLDER: &str = "tests/vectors/v1/";
 const LARGEST: usize = 200_000;
 
 /// Subjects and their files: each subject has answers and refusals.
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: [(&str, &[&str]); 7] = [
     ("ring", &["gauss.json", "matrix.json"]),
     ("mask", &["mask.json"]),
     ("pack", &["pack.json"]),
     ("share", &["share.json", "field.json", "answer.json", "committee.json"]),
     ("codec", &["codec.json"]),
+    ("collective", &["collective.json"]),
     ("manifest", &["manifest.json"]),
 ];
 

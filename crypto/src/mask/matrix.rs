@@ -112,7 +112,7 @@ fn matrix_key(mh: &Digest) -> [u8; 16] {
 }
 
 /// Fills `out` with uniform residues from the stream of (block, prime).
-fn draw(key: &[u8; 16], block: u32, index: u32, prime: u64, out: &mut [u64]) {
+pub(crate) fn draw(key: &[u8; 16], block: u32, index: u32, prime: u64, out: &mut [u64]) {
     let mut counter = [0; 16];
     counter[..4].copy_from_slice(&block.to_be_bytes());
     counter[4..8].copy_from_slice(&index.to_be_bytes());

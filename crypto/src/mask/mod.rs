@@ -47,6 +47,8 @@ pub use packing::{MAX_BITS, MAX_PARTICIPANTS, Packing, PackingError};
 pub use secret::{KeySum, MaskSecret, SpentSecret};
 pub use unmask::{UnmaskError, unmask};
 
+pub(crate) use matrix::draw;
+
 /// The deterministic inside of the data plane, for test vectors.
 #[cfg(test)]
 pub(crate) use {encode::mask_with, matrix::coefficients};

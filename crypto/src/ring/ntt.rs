@@ -124,6 +124,28 @@ impl PrimeField {
         self.plan.inv(out);
     }
 
+    /// `left` ← coefficients of the product, both in the NTT domain, not scaled.
+    pub(crate) fn multiply(&self, left: &mut [u64], right: &[u64]) {
+        self.plan.mul_assign_normalize(left, right);
+        self.plan.inv(left);
+    }
+
+    /// `out` = small coefficients modulo the prime.
+    pub(crate) fn lower(&self, small: &[i8], out: &mut [u64]) {
+        out.fill(0);
+        self.add_multiples(out, small, 1);
+    }
+
+    /// values ← values + small mod qᵢ.
+    pub(crate) fn add_plain(&self, values: &mut [u64], small: &[i8]) {
+        self.add_multiples(values, small, 1);
+    }
+
+    /// (q/qᵢ)⁻¹ mod qᵢ.
+    pub(crate) fn lift(&self) -> u64 {
+        self.lift
+    }
+
     /// zᵢ ← zᵢ + e·(q/qᵢ)⁻¹ mod qᵢ: adds an error polynomial to scaled residues.
     pub(crate) fn add_small(&self, values: &mut [u64], small: &[i8]) {
         self.add_multiples(values, small, self.lift);

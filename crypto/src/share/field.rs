@@ -1,7 +1,8 @@
 //! Arithmetic in the prime field F_P of the key plane ([FIELD-1], PROTOCOL.md §5).
 //!
 //! P is the smallest prime above a bound the round's parameters give: 13 to 20 bits in masked mode,
-//! up to 38 in `direct`; everything here holds for P < 2⁴⁰.
+//! up to 38 in `direct`; the collective key is shared modulo the primes of the ring, of 45 bits. Everything here holds
+//! for P < 2⁴⁰ and for those, for which 2⁶⁴ mod P < 2³⁹.
 //!
 //! # Security
 //!
@@ -14,7 +15,7 @@
 use rand_core::CryptoRng;
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// The bound every prime of the key plane stays below.
+/// The bound every prime of the masked key plane stays below.
 pub(crate) const MAX_PRIME: u64 = 1 << 40;
 
 /// Bytes drawn from a stream at once.
@@ -32,9 +33,9 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    /// The field of the prime `prime`, 2 < `prime` < 2⁴⁰. Primality is the caller's.
+    /// The field of the prime `prime`, 2 < `prime` < 2⁴⁰ or one of the ring's. Primality is the caller's.
     pub(crate) fn new(prime: u64) -> Self {
-        debug_assert!(prime > 2 && prime < MAX_PRIME && is_prime(prime));
+        debug_assert!(prime > 2 && prime < 1 << 45 && is_prime(prime));
         let barrett = u64::MAX / prime;
         let carry = (u64::MAX % prime + 1) % prime;
         Self { prime, barrett, carry, bits: u64::BITS - (prime - 1).leading_zeros() }
@@ -225,10 +226,11 @@ mod tests {
 
     use super::*;
 
-    const PRIMES: [u64; 5] = [97, 74_017 + 4, (1 << 32) + 15, 167_772_150_001, (1 << 40) - 87];
+    const PRIMES: [u64; 6] =
+        [97, 74_017 + 4, (1 << 32) + 15, 167_772_150_001, (1 << 40) - 87, crate::ring::PRIMES[2]];
 
     fn fields() -> Vec<Field> {
-        PRIMES.iter().map(|&p| Field::new(smallest_prime_above(p - 1).unwrap())).collect()
+        PRIMES.iter().map(|&p| Field::new(smallest_prime_above(p - 1).unwrap_or(p))).collect()
     }
 
     #[test]

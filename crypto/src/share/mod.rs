@@ -22,12 +22,12 @@
 mod answer;
 mod check;
 mod deal;
-mod decode;
+pub(crate) mod decode;
 mod elements;
 mod errors;
-mod field;
-mod matrix;
-mod pack;
+pub(crate) mod field;
+pub(crate) mod matrix;
+pub(crate) mod pack;
 mod shape;
 
 #[cfg(test)]

@@ -33,6 +33,28 @@ pub const fn limit(kind: u8) -> Option<usize> {
         17 => 4 * KIB,
         18 => 16,
         19 => 32,
+        // KeyCall: a record with up to 128 holders, two proofs.
+        20 => 32 * KIB,
+        21 | 23 | 31 | 33 | 34 => KIB,
+        // KeyJoins: 128 × (key, identity, signature, 32-step proof).
+        22 => 256 * KIB,
+        24 => 32 * KIB,
+        // PartReveal: b_u and 128 dealings of up to 143 kB.
+        25 => 18 * KIB * KIB,
+        26 => 320 * KIB,
+        // PartChecks: 128 × 4,320 bytes.
+        27 => 640 * KIB,
+        28 => KIB,
+        29 => 64 * KIB,
+        // KeyTried: sets that cover 128 holders once, the last one filled up to r.
+        30 => 13 * KIB * KIB,
+        32 => 32 * KIB,
+        // SealedClose: 10,000 × (header, signature, identity, 14-step proof).
+        35 => 10 * KIB * KIB,
+        // OpenAsk: 24,576 residues of 59 bits, 128 locks.
+        36 => 256 * KIB,
+        37 | 39 => 64 * KIB,
+        38 => 7 * KIB * KIB,
         _ => return None,
     })
 }

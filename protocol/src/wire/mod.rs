@@ -9,11 +9,17 @@
 
 mod bytes;
 mod ceremony;
+mod collective;
 mod limits;
 mod list;
 mod messages;
 
 pub use ceremony::{Call, Commit, Commitments, SeedReveal};
+pub use collective::{
+    BlameAnswer, BlameAsk, Disclose, JoinEntry, KeyCall, KeyDead, KeyJoin, KeyJoins, KeyReady, KeySign,
+    KeyTried, KeyTry, OpenAnswer, OpenAsk, Opening, PartCheck, PartChecks, PartCommit, PartCommits,
+    PartRelay, PartReveal, SealedClose, SealedLeaf, TRIALS, Trial, TryAnswer,
+};
 pub use limits::limit;
 pub(crate) use list::{PROOF, list};
 pub use messages::{

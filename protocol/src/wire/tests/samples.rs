@@ -99,19 +99,19 @@ pub(super) fn digest(byte: u8) -> Digest {
     Digest::from_bytes([byte; 32])
 }
 
-fn signature() -> Signature {
+pub(super) fn signature() -> Signature {
     Signature::parse(&[0x5a; 64]).unwrap()
 }
 
-fn key(seed: u8) -> PublicKey {
+pub(super) fn key(seed: u8) -> PublicKey {
     SigningKey::from_bytes(&[seed; 32]).public().clone()
 }
 
-fn party() -> PartyId {
+pub(super) fn party() -> PartyId {
     PartyId { index: 300, key_hash: digest(0xaa) }
 }
 
-fn set() -> SetId {
+pub(super) fn set() -> SetId {
     SetId { sid: digest(0x55), root: digest(0x40), size: 128 }
 }
 

@@ -1,0 +1,5 @@
+//! Sessions that make and renew a collective key, honest and attacked ([CKG-1] … [CKG-7], KL-16 … KL-18).
+
+mod hall;
+mod rounds;
+mod sessions;
