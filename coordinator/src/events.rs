@@ -164,6 +164,21 @@ pub fn evicted(index: u32) {
     warn!(event = "evicted", index, "party evicted");
 }
 
+/// A party asked for a next key, and it is recorded.
+pub fn key_renewed(key: &KeyId, index: u32) {
+    info!(event = "key_renewed", key = %key, index, "next key of a party recorded");
+}
+
+/// A party has taken up its next key.
+pub fn key_taken_up(old: u32, index: u32) {
+    info!(event = "key_taken_up", old, index, "party goes on under its next key");
+}
+
+/// A party's next key was not recorded.
+pub fn renewal_refused(index: u32, why: Refusal) {
+    info!(event = "renewal_refused", index, why = %why, "next key refused");
+}
+
 /// A party came.
 pub fn connected(index: u32) {
     tracing::debug!(event = "connected", index, "party connected");

@@ -16,9 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::PublicKey;
-use quorate_keys::EnrolmentRequest;
+use quorate_keys::{EnrolmentRequest, RenewalRequest};
 use quorate_protocol::wire::{self, Contribution};
-use quorate_transport::{FrameSender, Handler, Peer, Refusal, UploadHeader, Uploaded, Welcome};
+use quorate_transport::{FrameSender, Handler, Peer, Refusal, Renewed, UploadHeader, Uploaded, Welcome};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 
@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Contribution(Staged, oneshot::Sender<Result<(), Refusal>>),
     Publish(Waiting),
     Enrol(Box<EnrolmentRequest>, oneshot::Sender<Result<Welcome, Refusal>>),
+    Renew(Peer, Box<RenewalRequest>, oneshot::Sender<Result<Renewed, Refusal>>),
 }
 
 /// The round that takes contributions.
@@ -202,6 +203,11 @@ impl Handler for Hub {
 
     async fn enrol(&self, request: EnrolmentRequest) -> Result<Welcome, Refusal> {
         self.ask(|answer| Command::Enrol(Box::new(request), answer)).await.unwrap_or(Err(Refusal::Failed))
+    }
+
+    async fn renew(&self, peer: Peer, request: RenewalRequest) -> Result<Renewed, Refusal> {
+        let outcome = self.ask(|answer| Command::Renew(peer, Box::new(request), answer)).await;
+        outcome.unwrap_or(Err(Refusal::Failed))
     }
 
     async fn key(&self, index: u32) -> Option<PublicKey> {

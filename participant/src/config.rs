@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! address, pin, deployment, coordinator, index     written at join; nothing secret
+//! version                                          written, with index, when the identity key is renewed
 //! [policy]                                         may be edited; read at every open
 //! ```
 //!
@@ -59,6 +60,8 @@ pub struct Settings {
     pub coordinator: PublicKey,
     /// The device's index in the registry.
     pub index: u32,
+    /// The version of its identity key: 1, and one more with every renewal.
+    pub version: u32,
     /// What its owner is willing to take part in.
     pub policy: Policy,
 }
@@ -86,6 +89,7 @@ impl Settings {
             name: read.deployment,
             coordinator: coordinator.ok_or_else(|| value("coordinator", HEX))?,
             index: read.index,
+            version: read.version.unwrap_or(1).max(1),
             policy,
         })
     }
@@ -93,14 +97,16 @@ impl Settings {
     /// The text of the file, with a comment for each key.
     #[must_use]
     pub fn text(&self) -> String {
-        let Self { address, pin, name, coordinator, index, policy } = self;
+        let Self { address, pin, name, coordinator, index, version, policy } = self;
         let name = toml::Value::String(name.clone());
         let coordinator = Digest::from_bytes(*coordinator.as_bytes()).to_hex();
+        // The first goes without saying, as in files from before keys were renewed.
+        let version = if *version > 1 { format!("version = {version}\n") } else { String::new() };
         format!(
             "# A participant of Quorate. Nothing here is secret: the key is in the file `identity`.\n\
              # Written when the device joined. Only `address` may change, if the coordinator moves.\n\
              address = \"{address}\"\npin = \"{pin}\"\ndeployment = {name}\ncoordinator = \"{coordinator}\"\n\
-             index = {index}\n\n{}",
+             index = {index}\n{version}\n{}",
             policy_text(policy)
         )
     }
@@ -158,6 +164,7 @@ struct Read {
     deployment: String,
     coordinator: String,
     index: u32,
+    version: Option<u32>,
     #[serde(default)]
     policy: ReadPolicy,
 }
@@ -250,6 +257,7 @@ mod tests {
             name: "a \"name\"\nin two lines".into(),
             coordinator: SigningKey::from_bytes(&[1; 32]).public().clone(),
             index: 3,
+            version: 1,
             policy,
         }
     }
@@ -281,6 +289,8 @@ mod tests {
             let text = settings(policy.clone()).text();
             assert_eq!(Settings::parse(&text, Path::new("x")).unwrap(), settings(policy), "{text}");
         }
+        let renewed = Settings { version: 7, ..settings(Policy::default()) };
+        assert_eq!(Settings::parse(&renewed.text(), Path::new("x")).unwrap(), renewed);
     }
 
     #[test]

@@ -45,6 +45,7 @@ mod fault;
 mod folder;
 mod link;
 mod network;
+mod renewal;
 mod rounds;
 mod run;
 mod step;

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use quinn::{Connection, RecvStream, SendStream};
 use quorate_crypto::hash::{Digest, sha256};
+use quorate_keys::RenewalRequest;
 use tokio::time::timeout;
 
+use crate::enrol::{self, ANSWER, Answer, NextKey, Renewed};
 use crate::error::{Refusal, TransportError};
 use crate::limits::Limits;
-use crate::member::{DOWNLOAD, FINE, UPLOAD};
+use crate::member::{DOWNLOAD, FINE, NEXT_KEY, UPLOAD};
 use crate::pace::{Broken, Pace, write};
 use crate::session::lost;
 use crate::staging::UploadHeader;
@@ -98,6 +100,23 @@ impl Exchanges {
         }
         let filled = Pace::new(&self.limits).fill(&mut recv, into, length).await;
         filled.map_err(|broken| self.lost(broken))
+    }
+
+    /// Asks for the party's next key to be recorded ([RENEW-1]); the same request may be sent again and again.
+    ///
+    /// # Errors
+    /// [`TransportError::Refused`]: with [`Refusal::NotNow`] the key is not due, with [`Refusal::Enrol`] it never will be.
+    pub async fn renew(&self, request: &RenewalRequest) -> Result<Renewed, TransportError> {
+        let (mut send, mut recv) = self.open(NEXT_KEY, &[]).await?;
+        let limits = Limits { request: self.limits.request * 6, ..(*self.limits).clone() };
+        let ask = async {
+            enrol::send(&mut send, &NextKey::from(request), &limits).await?;
+            enrol::read(&mut recv, ANSWER, &limits).await
+        };
+        match ask.await.map_err(|broken| self.lost(broken))? {
+            Answer::Renewed(renewed) => Ok(*renewed),
+            other => Err(other.refusal()),
+        }
     }
 
     async fn open(&self, kind: u8, request: &[u8]) -> Result<(SendStream, RecvStream), TransportError> {

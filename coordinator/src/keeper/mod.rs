@@ -18,6 +18,7 @@
 mod lines;
 mod list;
 mod order;
+mod parties;
 mod room;
 mod roots;
 mod sign;
@@ -44,6 +45,7 @@ use crate::audit::{Audit, AuditError, Particulars, event, text};
 pub use lines::{audit_line, identity_line, model_line};
 pub use list::NextList;
 pub use order::{Approvers, FRESH, MAX_ORDER, Order, OrderError, SignedOrder};
+pub(crate) use parties::Unrenewed;
 pub use room::{PlainRoom, Room, RoomError};
 pub use roots::{Roots, RootsError};
 pub use sign::{MODEL_FILE, ModelFacts};
@@ -139,6 +141,8 @@ pub struct Keeper {
     public: BTreeMap<KeyId, Value>,
     /// Whose signature parties know: that of the list in force.
     signer: KeyId,
+    /// Identity keys of parties.
+    parties: parties::Parties,
     roots: Roots,
     /// Version of the newest root in the log.
     recorded_root: u64,
@@ -171,6 +175,7 @@ impl Keeper {
             deployment: places.deployment,
             public: told.public,
             signer: identity_line().version(1),
+            parties: parties::Parties::default(),
             roots: places.roots,
             recorded_root: told.root,
         };

@@ -4,6 +4,7 @@
 mod audited;
 mod enrol;
 mod flood;
+mod identities;
 mod keeper;
 mod keys;
 mod liars;
