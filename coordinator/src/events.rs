@@ -14,7 +14,7 @@ use std::time::Duration;
 use quorate_crypto::hash::Digest;
 use quorate_keys::KeyId;
 use quorate_protocol::error::{Abort, FaultKind};
-use quorate_transport::{Counts, Refusal};
+use quorate_transport::{Counts, Refusal, TransportError};
 use tracing::{error, info, warn};
 
 use crate::keeper::KeeperError;
@@ -162,6 +162,11 @@ pub fn refused(index: u32, round: Option<u64>, why: &FaultKind) {
 /// A party was evicted.
 pub fn evicted(index: u32) {
     warn!(event = "evicted", index, "party evicted");
+}
+
+/// The endpoint could not make itself another certificate: it is tried again.
+pub fn certificate_failed(why: &TransportError) {
+    error!(event = "certificate_failed", detail = %why, "the certificate was not renewed");
 }
 
 /// A party asked for a next key, and it is recorded.

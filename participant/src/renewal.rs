@@ -192,3 +192,6 @@ impl Client {
 
 const NOWHERE: u32 = u32::MAX;
 const LENGTH: usize = 40;
+
+#[cfg(test)]
+mod tests;

@@ -184,6 +184,8 @@ fault_kinds! {
     OtherKeys "KEY-2" "the manifest names another list of keys than the newest known",
     /// The list of keys known has expired.
     StaleKeys "KEY-3" "the list of keys known has expired: nothing begins before a newer one comes",
+    /// The keys known do not come through the one that the trust root names, or the root has expired.
+    OtherRoot "ROOT-2" "the coordinator's keys are not those of the trust root, or the root has expired",
     /// Wrong proof of possession, token used or unknown, key known.
     BadEnrolment "REG-2" "enrolment refused: token, key or proof of possession",
 }

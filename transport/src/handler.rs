@@ -75,6 +75,11 @@ pub trait Handler: Send + Sync + 'static {
         async { Err(Refusal::NotNow) }
     }
 
+    /// The trust root of this version, if there is one to give out ([ROOT-1]).
+    fn root(&self, _peer: Peer, _version: u64) -> impl Future<Output = Option<Arc<[u8]>>> + Send {
+        async { None }
+    }
+
     /// The key of a party that may have a certificate; `None` for an unknown or an evicted one.
     fn key(&self, index: u32) -> impl Future<Output = Option<PublicKey>> + Send;
 }

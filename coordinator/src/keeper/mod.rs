@@ -15,6 +15,7 @@
 //! The inventory holds ids, fingerprints and dates, no secrets. Nothing that was recorded counts before
 //! [`Keeper::settle`] has returned `Ok`; the node acts after it ([KL-25]).
 
+mod certificates;
 mod lines;
 mod list;
 mod order;
@@ -42,6 +43,7 @@ use thiserror::Error;
 
 use crate::audit::{Audit, AuditError, Particulars, event, text};
 
+pub use certificates::certificate_line;
 pub use lines::{audit_line, identity_line, model_line};
 pub use list::NextList;
 pub use order::{Approvers, FRESH, MAX_ORDER, Order, OrderError, SignedOrder};
@@ -143,6 +145,8 @@ pub struct Keeper {
     signer: KeyId,
     /// Identity keys of parties.
     parties: parties::Parties,
+    /// Why the endpoint is to show another certificate, if it is.
+    certificate_due: Option<Cause>,
     roots: Roots,
     /// Version of the newest root in the log.
     recorded_root: u64,
@@ -176,6 +180,7 @@ impl Keeper {
             public: told.public,
             signer: identity_line().version(1),
             parties: parties::Parties::default(),
+            certificate_due: None,
             roots: places.roots,
             recorded_root: told.root,
         };

@@ -218,3 +218,6 @@ impl Keeper {
             .is_some_and(|(_, next)| next.dates.activated.is_some_and(|activated| activated.time < since))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,7 @@ impl Keeper {
         for _ in 0..MOST {
             let mut due = sweep(at, &self.inventory, &self.policy);
             self.parties.wanted(&due);
+            self.certificate_wanted(&due);
             due.retain(can_be_done);
             if due.is_empty() {
                 break;
@@ -126,8 +127,9 @@ fn can_be_done(op: &KeyOp) -> bool {
         KeyOp::Move { .. } => class != Class::Data,
         // A party's next key is in force when the party has taken it up.
         KeyOp::Activate { cause, .. } if class == Class::Participant => *cause == Cause::First,
+        KeyOp::Activate { .. } if class == Class::Transport => true,
         KeyOp::Activate { .. } | KeyOp::Retire { .. } | KeyOp::Destroy { .. } | KeyOp::Wipe { .. } => {
-            is_ours(class) || matches!(class, Class::Participant | Class::Round)
+            is_ours(class) || matches!(class, Class::Participant | Class::Round | Class::Transport)
         }
     }
 }

@@ -91,6 +91,17 @@ impl Renewals {
     pub(super) fn count(&self, registered: usize) -> usize {
         registered.saturating_sub(self.superseded.len() + self.pending.len())
     }
+
+    /// A party goes on under its next entry.
+    fn goes_on(&mut self, old: u32, new: u32) {
+        self.pending.remove(&old);
+        self.handed.remove(&old);
+        self.waited.remove(&old);
+        for newest in self.superseded.values_mut().filter(|newest| **newest == old) {
+            *newest = new;
+        }
+        self.superseded.insert(old, new);
+    }
 }
 
 impl<S: Store> Task<S> {
@@ -276,8 +287,12 @@ impl<S: Store> Task<S> {
             self.shared.grow(coordinator.registry().keys());
         }
         self.key_event(|keeper, at| keeper.enrolled(at, index, key));
-        self.renewals.due.remove(&current);
-        self.match_renewals();
+        let version = self.renewals.due.remove(&current);
+        let known = self.keeper.as_ref().and_then(|keeper| keeper.party_at(index)).map(|id| id.version);
+        if let Some(version) = known.or(version) {
+            self.renewals.pending.insert(current, Next { index, version });
+            self.stand_aside();
+        }
         // Rows are bookkeeping: a start without them makes them up.
         let site = self.store.node(current).await.ok().flatten().map(|row| row.site).unwrap_or_default();
         let row = NewNode { index, key_hash: key.key_hash(), site, enrolled: wall() };
@@ -288,13 +303,14 @@ impl<S: Store> Task<S> {
 
     /// A party has connected: perhaps under its next key.
     pub(super) fn took_up(&mut self, index: u32) {
-        let waiting = self.renewals.pending.iter().find(|(_, next)| next.index == index);
-        let Some((old, _)) = waiting.map(|(old, next)| (*old, *next)) else { return };
+        let mut waiting = self.renewals.pending.iter();
+        let Some(old) = waiting.find(|(_, next)| next.index == index).map(|(old, _)| *old) else { return };
         let at = self.at();
         match self.keeper.as_mut().map(|keeper| keeper.taken_up(at, index)) {
             Some(Ok(true)) => {
                 crate::events::key_taken_up(old, index);
-                self.match_renewals();
+                self.renewals.goes_on(old, index);
+                self.stand_aside();
             }
             // A log that takes nothing: the party is here and waits; the next sweep tries again.
             Some(Err(error)) => crate::events::keeper_failed(&error),
@@ -345,5 +361,10 @@ mod tests {
         assert_eq!(renewals.parties(7).collect::<Vec<_>>(), [0, 5, 6, 3]);
         assert_eq!(renewals.count(7), 4);
         assert_eq!([0, 1, 2, 4, 5].map(|index| renewals.newest(index)), [0, 5, 6, 5, 5]);
+        // Party 1 goes on as entry 5.
+        let mut renewals = renewals;
+        renewals.goes_on(4, 5);
+        assert_eq!(renewals.idle().collect::<BTreeSet<_>>(), [1, 4, 2].into());
+        assert_eq!(renewals.parties(7).collect::<Vec<_>>(), [0, 5, 6, 3]);
     }
 }

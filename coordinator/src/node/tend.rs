@@ -64,6 +64,9 @@ impl<S: Store> Task<S> {
                     crate::events::key_changed(key);
                 }
                 self.match_due();
+                if let Err(error) = self.match_certificate(at) {
+                    return self.held_up(&error);
+                }
                 self.took_up_late();
                 self.measure(at);
                 let done = self.publish_list(at);
@@ -72,6 +75,17 @@ impl<S: Store> Task<S> {
             }
             Err(error) => self.held_up(&error),
         }
+    }
+
+    /// The endpoint's certificate: another one if it is due, and what is shown into the inventory.
+    fn match_certificate(&mut self, at: At) -> Result<(), KeeperError> {
+        let (Some(keeper), Some(server)) = (&mut self.keeper, &self.server) else { return Ok(()) };
+        if keeper.certificate_is_due()
+            && let Err(error) = server.renew_certificate()
+        {
+            crate::events::certificate_failed(&error);
+        }
+        keeper.shows(at, server.certificate())
     }
 
     /// Takes the list of keys into force that the inventory asks for. Whether a round may begin.

@@ -15,6 +15,7 @@ mod packet;
 mod puppet;
 mod renew;
 mod rogue;
+mod roots;
 mod rotations;
 mod rounds;
 mod silent;
