@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     keys: RwLock<Vec<PublicKey>>,
     evicted: RwLock<BTreeSet<u32>>,
     models: RwLock<BTreeMap<Digest, Arc<[u8]>>>,
+    /// Trust roots, the first first.
+    roots: RwLock<Vec<Arc<[u8]>>>,
     open: RwLock<Option<OpenRound>>,
     tally: Mutex<Tally>,
     status: watch::Sender<Arc<Status>>,
@@ -62,6 +64,7 @@ impl Shared {
             keys: RwLock::default(),
             evicted: RwLock::default(),
             models: RwLock::default(),
+            roots: RwLock::default(),
             open: RwLock::default(),
             tally: Mutex::default(),
             status: watch::Sender::new(Arc::default()),
@@ -90,6 +93,17 @@ impl Shared {
     /// The models that are given out from now on.
     pub(crate) fn serve(&self, models: BTreeMap<Digest, Arc<[u8]>>) {
         *self.models.write().unwrap_or_else(PoisonError::into_inner) = models;
+    }
+
+    /// The trust roots that are given out from now on.
+    pub(crate) fn show_roots(&self, roots: Vec<Vec<u8>>) {
+        let roots = roots.into_iter().map(Arc::from).collect();
+        *self.roots.write().unwrap_or_else(PoisonError::into_inner) = roots;
+    }
+
+    /// How many roots are given out.
+    pub(crate) fn roots_shown(&self) -> u64 {
+        self.roots.read().unwrap_or_else(PoisonError::into_inner).len() as u64
     }
 
     pub(crate) fn open(&self, round: Option<OpenRound>) {
@@ -208,6 +222,11 @@ impl Handler for Hub {
     async fn renew(&self, peer: Peer, request: RenewalRequest) -> Result<Renewed, Refusal> {
         let outcome = self.ask(|answer| Command::Renew(peer, Box::new(request), answer)).await;
         outcome.unwrap_or(Err(Refusal::Failed))
+    }
+
+    async fn root(&self, _: Peer, version: u64) -> Option<Arc<[u8]>> {
+        let at = usize::try_from(version.checked_sub(1)?).ok()?;
+        self.shared.roots.read().unwrap_or_else(PoisonError::into_inner).get(at).cloned()
     }
 
     async fn key(&self, index: u32) -> Option<PublicKey> {

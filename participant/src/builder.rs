@@ -28,6 +28,7 @@ use crate::device::Device;
 use crate::error::ClientError;
 use crate::link::Link;
 use crate::renewal::{NextKey, finish};
+use crate::root::Roots;
 use crate::store::StoreError;
 use crate::vault::Vault;
 
@@ -36,6 +37,7 @@ use crate::vault::Vault;
 pub struct Builder {
     folder: PathBuf,
     policy: Option<Policy>,
+    root: Option<Digest>,
     limits: Limits,
     plans: Option<Arc<PlanCache>>,
     storage_key: Option<StorageKey>,
@@ -49,6 +51,7 @@ impl Builder {
         Self {
             folder,
             policy: None,
+            root: None,
             limits: Limits::default(),
             plans: None,
             storage_key: None,
@@ -61,6 +64,14 @@ impl Builder {
     /// The device's own policy. At join it is written to `participant.toml`; at open it wins over what stands there.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = Some(policy);
+        self
+    }
+
+    /// Fingerprint of the deployment's first trust root, from its operator: until that has come nothing begins ([ROOT-1]).
+    /// For [`Builder::join`], which writes it to `participant.toml`. Without one the first root is the one that the
+    /// coordinator gives out.
+    pub fn root(mut self, fingerprint: Digest) -> Self {
+        self.root = Some(fingerprint);
         self
     }
 
@@ -139,6 +150,7 @@ impl Builder {
             coordinator: enrolled.keys.founding_key().clone(),
             index: enrolled.id.index,
             version: 1,
+            root: self.root,
             policy: self.policy.clone().unwrap_or_default(),
         };
         let membership = || Membership {
@@ -209,6 +221,7 @@ pub(crate) struct Inhabitant {
     pub(crate) settings: Settings,
     pub(crate) identity: Arc<SigningKey>,
     pub(crate) next_key: Option<NextKey>,
+    pub(crate) roots: Roots,
     pub(crate) device: Device,
     pub(crate) link: Link,
 }
@@ -220,6 +233,7 @@ impl Home {
         let mut settings = vault.settings()?.ok_or_else(|| ClientError::NotJoined(self.folder.clone()))?;
         let identity = vault.identity(self.storage_key.as_ref())?;
         let next_key = vault.next_key(self.storage_key.as_ref())?;
+        let roots = Roots::load(&vault, &settings)?;
         drop(vault);
         if let Some(policy) = &self.policy {
             settings.policy = policy.clone();
@@ -231,8 +245,9 @@ impl Home {
         let id = membership.id;
         let mut device = Device::open(membership, Arc::clone(&self.plans), &self.folder)?;
         device.set_clock(Arc::clone(&self.clock));
+        device.rest_on(&roots.anchor())?;
         let link = Link::new(self.connector.clone(), id, Arc::clone(&identity));
-        Ok(Inhabitant { settings, identity, next_key, device, link })
+        Ok(Inhabitant { settings, identity, next_key, roots, device, link })
     }
 
     /// The files beside the device's state, while the device has the folder locked.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! sealed( version ‖ n × ( u64le length ‖ bytes ) )      identity, settings, state, contribution (may be empty),
-//!                                                       and from version 2 on the next key (may be empty)
+//!                                                       and from version 2 on next key and trust root (may be empty)
 //! ```
 
 use std::path::Path;
@@ -26,6 +26,7 @@ pub(crate) struct Bundle {
     state: Vec<u8>,
     contribution: Option<Vec<u8>>,
     next: Option<NextKey>,
+    root: Option<Vec<u8>>,
 }
 
 impl Bundle {
@@ -34,14 +35,17 @@ impl Bundle {
         let identity = vault.identity(key)?.ok_or(ClientError::Form("identity"))?;
         let settings = vault.settings()?.ok_or(ClientError::Form(SETTINGS))?;
         let (state, contribution) = vault.device()?;
-        let next = vault.next_key(key)?;
-        Ok(Self { identity, settings, state, contribution, next })
+        let (next, root) = (vault.next_key(key)?, vault.root()?);
+        Ok(Self { identity, settings, state, contribution, next, root })
     }
 
     /// Puts everything into a folder, settings last.
     pub(crate) fn unpack(&self, vault: &Vault, key: Option<&StorageKey>) -> Result<(), ClientError> {
         vault.keep_identity(&self.identity, key)?;
         vault.keep_device(&self.state, self.contribution.as_deref())?;
+        if let Some(root) = &self.root {
+            vault.keep_root(root)?;
+        }
         if let Some(next) = &self.next {
             vault.keep_next_key(next, key)?;
         }
@@ -53,8 +57,9 @@ impl Bundle {
         let (identity, settings) = (self.identity.to_bytes(), self.settings.text());
         let contribution = self.contribution.as_deref().unwrap_or_default();
         let next = self.next.as_ref().map_or_else(Zeroizing::default, NextKey::to_bytes);
-        let parts: [&[u8]; 5] =
-            [identity.as_slice(), settings.as_bytes(), &self.state, contribution, next.as_slice()];
+        let root = self.root.as_deref().unwrap_or_default();
+        let parts: [&[u8]; 6] =
+            [identity.as_slice(), settings.as_bytes(), &self.state, contribution, next.as_slice(), root];
         // Large enough from the start: a buffer that grows leaves copies of the key behind.
         let length = 1 + parts.iter().map(|part| 8 + part.len()).sum::<usize>();
         let mut bytes = Zeroizing::new(Vec::with_capacity(length));
@@ -93,6 +98,8 @@ impl Bundle {
             },
             None => return Ok(None),
         };
+        let root = if version == FIRST { Some(&[][..]) } else { part() };
+        let Some(root) = root else { return Ok(None) };
         let (Ok(seed), Ok(settings)) = (identity.try_into(), std::str::from_utf8(settings)) else {
             return Ok(None);
         };
@@ -105,6 +112,7 @@ impl Bundle {
             state: state.to_vec(),
             contribution: (!contribution.is_empty()).then(|| contribution.to_vec()),
             next,
+            root: (!root.is_empty()).then(|| root.to_vec()),
         }))
     }
 }

@@ -30,6 +30,7 @@ use crate::device::Device;
 use crate::error::ClientError;
 use crate::link::{Ending, Link, Up};
 use crate::renewal::{NextKey, Renewal};
+use crate::root::Roots;
 use crate::step::{Step, Why};
 use crate::vault::Vault;
 use crate::work::Work;
@@ -42,6 +43,7 @@ pub struct Client {
     /// The next key, while it waits.
     pub(crate) next_key: Option<NextKey>,
     pub(crate) renewal: Renewal,
+    pub(crate) roots: Roots,
     pub(crate) options: Options,
     pub(crate) device: Device,
     pub(crate) link: Link,
@@ -76,13 +78,14 @@ impl Client {
 
     pub(crate) fn new(home: Home, inhabitant: Inhabitant, options: Options) -> Self {
         let now = Instant::now();
-        let Inhabitant { settings, identity, next_key, device, link } = inhabitant;
+        let Inhabitant { settings, identity, next_key, roots, device, link } = inhabitant;
         let mut client = Self {
             home,
             settings,
             identity,
             next_key,
             renewal: Renewal::default(),
+            roots,
             options,
             device,
             link,
@@ -105,7 +108,8 @@ impl Client {
 
     /// Goes on with what is in the folder by now: the same party under its next key.
     pub(crate) fn go_on(&mut self) -> Result<(), ClientError> {
-        let Inhabitant { settings, identity, next_key, device, link } = self.home.open()?;
+        let Inhabitant { settings, identity, next_key, roots, device, link } = self.home.open()?;
+        self.roots = roots;
         (self.settings, self.identity, self.next_key) = (settings, identity, next_key);
         // The connection under the key before ends here.
         (self.device, self.link, self.up) = (device, link, None);

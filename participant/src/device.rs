@@ -16,7 +16,7 @@ use std::sync::Arc;
 use getrandom::SysRng;
 use quorate_crypto::hash::Digest;
 use quorate_keys::{DeploymentId, KnownKeys, PartyId};
-use quorate_protocol::announce::{Accepted, Membership};
+use quorate_protocol::announce::{Accepted, Anchor, Membership};
 use quorate_protocol::error::{ApiMisuse, Fault, FaultKind};
 use quorate_protocol::id::Time;
 use quorate_protocol::manifest::model_hash;
@@ -30,7 +30,9 @@ use quorate_protocol::wire::{self, Message as _};
 use rand_core::UnwrapErr;
 
 use crate::action::{Action, DeviceError};
+use crate::client::lasting;
 use crate::clock::{Clock, system_clock};
+use crate::error::ClientError;
 use crate::store::{Store, StoreError};
 
 /// A device. Dropping it is as good as a crash: nothing has to be said or saved.
@@ -120,6 +122,22 @@ impl Device {
         store.forget()?;
         let DeviceSnapshot::V1 { participant, member, .. } = snapshot(*deployment, participant, member);
         store.begin(&DeviceSnapshot::V1 { deployment: *deployment, party: next, participant, member })
+    }
+
+    /// Judges the coordinator's keys by this from now on ([ROOT-2]); it is durable already.
+    ///
+    /// # Errors
+    /// See [`Device::poll`].
+    pub(crate) fn rest_on(&mut self, anchor: &Anchor) -> Result<(), ClientError> {
+        let wall = (self.clock)();
+        let done = self.run(|running| {
+            running.participant.tell(wall);
+            running.member.tell(wall);
+            running.participant.rest_on(anchor.clone());
+            running.member.rest_on(anchor.clone());
+            Ok(())
+        });
+        lasting(done).map(drop)
     }
 
     /// Stops the device: its folder is free, and nothing is done any more.

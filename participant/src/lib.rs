@@ -46,6 +46,7 @@ mod folder;
 mod link;
 mod network;
 mod renewal;
+mod root;
 mod rounds;
 mod run;
 mod step;

@@ -41,6 +41,8 @@ pub(crate) enum Event {
     Model { round: u64, held: Vec<u8>, outcome: Result<(), TransportError> },
     /// A request for the next key was answered, or not.
     Renewed(Result<Renewed, TransportError>),
+    /// A trust root came, or there is none of that version.
+    Root(Result<Option<Vec<u8>>, TransportError>),
     /// An upload ended.
     Uploaded { round: u64, outcome: Result<(), TransportError> },
 }
@@ -137,6 +139,15 @@ impl Link {
         self.transfer(async move {
             let outcome = exchanges.renew(&request).await;
             let _ = events.send(Event::Renewed(outcome)).await;
+        });
+    }
+
+    /// Asks for the trust root of a version.
+    pub(crate) fn root(&mut self, up: &Up, version: u64) {
+        let (exchanges, events) = (up.exchanges.clone(), self.sender.clone());
+        self.transfer(async move {
+            let outcome = exchanges.root(version).await;
+            let _ = events.send(Event::Root(outcome)).await;
         });
     }
 

@@ -22,6 +22,7 @@ impl Client {
             Event::Up(up) => {
                 (self.up, self.trouble) = (Some(up), None);
                 self.renewal.lost();
+                self.roots.asking = false;
                 self.ask()?;
                 self.resume()
             }
@@ -41,6 +42,7 @@ impl Client {
             Event::Model { round, held, outcome } => self.fetched(round, held, outcome),
             Event::Uploaded { round, outcome } => self.uploaded(round, outcome),
             Event::Renewed(outcome) => self.renewed(outcome),
+            Event::Root(outcome) => self.root_came(outcome),
         }
     }
 
@@ -48,6 +50,7 @@ impl Client {
     pub(crate) fn ask(&mut self) -> Result<(), ClientError> {
         self.poll = Instant::now() + POLL + below(POLL);
         self.ask_for_next_key(false)?;
+        self.ask_for_root();
         if self.is_full() {
             return Ok(());
         }

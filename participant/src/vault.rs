@@ -3,6 +3,7 @@
 //! ```text
 //! identity           0 ‖ key, or 1 ‖ the key sealed (StorageKey); written before the key is ever sent
 //! renewal            the same of the next key, with version and place (renewal.rs); written before that is ever sent
+//! root               the newest trust root, as it was signed (root.rs)
 //! participant.toml   settings; written last: the device has joined
 //! moved              the device was saved to be moved; it does not open here any more
 //! ```
@@ -113,6 +114,16 @@ impl Vault {
         self.folder.remove(RENEWAL).map_err(ClientError::io(&self.folder.at(RENEWAL)))
     }
 
+    /// The newest trust root, if there is one; nothing of it is verified.
+    pub(crate) fn root(&self) -> Result<Option<Vec<u8>>, ClientError> {
+        self.read(ROOT)
+    }
+
+    /// Stores the newest trust root, durably.
+    pub(crate) fn keep_root(&self, root: &[u8]) -> Result<(), ClientError> {
+        self.write(ROOT, root)
+    }
+
     /// A file with a secret.
     fn secret(
         &self,
@@ -170,6 +181,7 @@ impl Vault {
 
 const IDENTITY: &str = "identity";
 const RENEWAL: &str = "renewal";
+const ROOT: &str = "root";
 const MOVED: &str = "moved";
 const PLAIN: u8 = 0;
 const SEALED: u8 = 1;

@@ -64,6 +64,7 @@ impl<S: Store> Task<S> {
                     crate::events::key_changed(key);
                 }
                 self.match_due();
+                self.match_roots();
                 if let Err(error) = self.match_certificate(at) {
                     return self.held_up(&error);
                 }
@@ -74,6 +75,21 @@ impl<S: Store> Task<S> {
                 done
             }
             Err(error) => self.held_up(&error),
+        }
+    }
+
+    /// New trust roots are given out, and whoever is here is told to ask ([ROOT-1]).
+    fn match_roots(&mut self) {
+        let Some(keeper) = &self.keeper else { return };
+        if keeper.root_version() == self.shared.roots_shown() {
+            return;
+        }
+        match keeper.recorded_roots() {
+            Ok(roots) => self.shared.show_roots(roots),
+            Err(error) => return crate::events::keeper_failed(&error.into()),
+        }
+        for index in self.parties.live().collect::<Vec<_>>() {
+            self.parties.nudge(index);
         }
     }
 

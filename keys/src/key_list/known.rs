@@ -159,7 +159,8 @@ impl KnownKeys {
         }
         let newest = root.get().coordinator.iter().max_by_key(|(id, _)| id.version);
         let Some((_, Key(named))) = newest else { return Ok(()) };
-        let passes = *named == self.founding || self.chain.iter().any(|step| step.key(&self.founding) == named);
+        let passes =
+            *named == self.founding || self.chain.iter().any(|step| step.key(&self.founding) == named);
         if passes { Ok(()) } else { Err(KeyListError::Root) }
     }
 

@@ -22,6 +22,7 @@ fn settings() -> Settings {
         coordinator: key(1).public().clone(),
         index: 3,
         version: 1,
+        root: None,
         policy: Policy::default(),
     }
 }
@@ -47,7 +48,7 @@ fn joined(folder: &Path, storage: Option<&StorageKey>, index: Option<u32>) {
 #[test]
 fn renew_4_taking_up_a_key_goes_on_after_every_step() {
     let plans = Arc::default();
-    let storage = StorageKey::from_bytes([4; 32]);
+    let storage = StorageKey::from_bytes(&[4; 32]);
     for (done, storage) in (0..=4).flat_map(|done| [(done, None), (done, Some(&storage))]) {
         let at = tempfile::tempdir().unwrap();
         joined(at.path(), storage, Some(INDEX));
@@ -98,7 +99,7 @@ fn renew_4_a_key_that_waits_is_not_taken_up() {
 #[test]
 fn renew_2_a_key_that_waits_moves_with_its_device() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let storage = StorageKey::from_bytes([4; 32]);
+    let storage = StorageKey::from_bytes(&[4; 32]);
     joined(from.path(), None, None);
     let sealed = Bundle::pack(&Vault::open(from.path()).unwrap(), None).unwrap().seal(&storage);
     Bundle::open(&sealed, &storage)

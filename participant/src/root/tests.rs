@@ -27,9 +27,8 @@ fn settings(root: Option<Digest>) -> Settings {
 
 /// The root of this version, by one key that signs alone; signed by these.
 fn root(deployment: &str, version: u64, signers: &[u8]) -> SignedRoot {
-    let named = |class: &str, seed: u8| {
-        (format!("{class}/one@1").parse().unwrap(), Key(key(seed).public().clone()))
-    };
+    let named =
+        |class: &str, seed: u8| (format!("{class}/one@1").parse().unwrap(), Key(key(seed).public().clone()));
     let root = Root {
         v: 1,
         deployment: Text::new(deployment).unwrap(),
@@ -70,7 +69,11 @@ fn root_1_a_device_takes_the_pinned_root_and_its_steps() {
     for pinned in [None, Some(pin)] {
         let fresh = holding(pinned, None);
         assert_eq!(step(&fresh, &first), Ok(1));
-        assert_eq!(step(&fresh, &second), Err(RootError::Step { from: 0, to: 2 }), "a later one shows nothing");
+        assert_eq!(
+            step(&fresh, &second),
+            Err(RootError::Step { from: 0, to: 2 }),
+            "a later one shows nothing"
+        );
     }
     let other = Some(Digest::from_bytes([3; 32]));
     assert_eq!(step(&holding(other, None), &first), Err(RootError::Fingerprint));

@@ -90,6 +90,7 @@ fn settings() -> Target {
         coordinator: SigningKey::from_bytes(&[3; 32]).public().clone(),
         index: 7,
         version: 2,
+        root: Some(quorate_crypto::hash::Digest::from_bytes([8; 32])),
         policy: Policy::default(),
     };
     let read = |bytes: &[u8]| {
