@@ -349,4 +349,32 @@ mod tests {
         let other = Welcome { coordinator: key(2).public().clone(), ..welcome(&[], 2) };
         assert_eq!(verify(other), Err(()), "not the pinned one");
     }
+
+    /// [RENEW-3], [REG-3]: a next key counts as recorded where its inclusion is shown under a head of the coordinator, and nowhere
+    /// else: for another the key in force would be given up for nothing.
+    #[test]
+    fn renew_3_a_next_key_is_where_the_registry_shows_it() {
+        let (founding, next) = (key(1), key(100));
+        let deployment = DeploymentId::new("test", founding.public());
+        let mut registry = Registry::new(deployment);
+        registry.append(key(99).public().clone()).unwrap();
+        registry.append(next.public().clone()).unwrap();
+        let renewed = |index: u32, signer: u32| Renewed {
+            index,
+            ready: true,
+            head: registry.sign_head(&key(signer)),
+            proof: registry.inclusion(index, 2).unwrap(),
+        };
+        let keys = KnownKeys::founding(deployment, founding.public());
+        let granted = renewed(1, 1).verify(&keys, next.public()).unwrap();
+        assert_eq!(granted, Granted { id: PartyId::new(1, next.public()), ready: true });
+        let refused = |renewed: Renewed, key: &PublicKey| {
+            assert!(matches!(renewed.verify(&keys, key), Err(TransportError::Enrolment)));
+        };
+        refused(renewed(0, 1), next.public());
+        refused(renewed(1, 1), key(98).public());
+        refused(renewed(1, 2), next.public());
+        refused(Renewed { index: 0, ..renewed(1, 1) }, next.public());
+        refused(Renewed { proof: Vec::new(), ..renewed(1, 1) }, next.public());
+    }
 }
