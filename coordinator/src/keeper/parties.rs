@@ -169,14 +169,13 @@ impl Keeper {
     }
 
     /// The party has connected under its next key: that protects from now on, and the one before retires ([RENEW-4]).
-    /// Whether the key at this index was a pending one.
+    /// Whether the key at this index was a pending one. Settle before anything is done.
     pub(crate) fn taken_up(&mut self, at: At, index: u32) -> Result<bool, KeeperError> {
         let Some(id) = self.parties.at.get(&index).cloned() else { return Ok(false) };
         if self.inventory.key(&id).is_none_or(|key| key.state != State::Pending) {
             return Ok(false);
         }
         self.done(at, &id, (Cause::Acknowledged, Change::Activated))?;
-        self.settle(at)?;
         Ok(true)
     }
 

@@ -51,6 +51,8 @@ pub(super) struct Renewals {
     waited: BTreeSet<u32>,
     /// Until when the next round waits.
     hold: Option<Time>,
+    /// Who has connected, perhaps under a next key.
+    connected: Vec<u32>,
 }
 
 /// A key that waits to be taken up.
@@ -82,9 +84,10 @@ impl Renewals {
 
     /// The parties among so many entries, in the order of their first keys, each by its newest entry.
     pub(super) fn parties(&self, registered: u32) -> impl Iterator<Item = u32> {
-        let later: BTreeSet<u32> =
-            self.superseded.values().copied().chain(self.pending.values().map(|next| next.index)).collect();
-        (0..registered).filter(move |index| !later.contains(index)).map(|index| self.newest(index))
+        let mut seen = BTreeSet::new();
+        let next: BTreeSet<u32> = self.pending.values().map(|next| next.index).collect();
+        let current = (0..registered).filter(move |index| !next.contains(index));
+        current.map(|index| self.newest(index)).filter(move |index| seen.insert(*index))
     }
 
     /// How many parties there are among so many entries, evicted ones too.
@@ -302,28 +305,41 @@ impl<S: Store> Task<S> {
     }
 
     /// A party has connected: perhaps under its next key.
-    pub(super) fn took_up(&mut self, index: u32) {
-        let mut waiting = self.renewals.pending.iter();
-        let Some(old) = waiting.find(|(_, next)| next.index == index).map(|(old, _)| *old) else { return };
-        let at = self.at();
-        match self.keeper.as_mut().map(|keeper| keeper.taken_up(at, index)) {
-            Some(Ok(true)) => {
-                crate::events::key_taken_up(old, index);
-                self.renewals.goes_on(old, index);
-                self.stand_aside();
-            }
-            // A log that takes nothing: the party is here and waits; the next sweep tries again.
-            Some(Err(error)) => crate::events::keeper_failed(&error),
-            _ => {}
-        }
+    pub(super) fn connected(&mut self, index: u32) {
+        self.renewals.connected.push(index);
     }
 
-    /// Those that have connected under their next key while the log took nothing.
-    pub(super) fn took_up_late(&mut self) {
-        let next = self.renewals.pending.values().map(|next| next.index);
-        let here: Vec<u32> = next.filter(|index| self.parties.is_live(*index)).collect();
-        for index in here {
-            self.took_up(index);
+    /// Those that have connected under their next keys go on under them: one record for all.
+    pub(super) fn take_up_all(&mut self) {
+        let connected = std::mem::take(&mut self.renewals.connected);
+        let old_of: BTreeMap<u32, u32> =
+            self.renewals.pending.iter().map(|(old, next)| (next.index, *old)).collect();
+        let at = self.at();
+        let mut taken = Vec::new();
+        for index in connected {
+            let (Some(&old), Some(keeper)) = (old_of.get(&index), &mut self.keeper) else { continue };
+            match keeper.taken_up(at, index) {
+                Ok(true) => taken.push((old, index)),
+                Ok(false) => {}
+                Err(error) => crate::events::keeper_failed(&error),
+            }
+        }
+        // What is not recorded now is noted, and counts when the log takes something again: it is asked for then.
+        if taken.is_empty() || !self.recorded() {
+            return;
+        }
+        for (old, index) in taken {
+            crate::events::key_taken_up(old, index);
+            self.renewals.goes_on(old, index);
+        }
+        self.stand_aside();
+    }
+
+    /// What the log did not take at its time.
+    pub(super) fn take_up_late(&mut self) {
+        let Some(keeper) = &self.keeper else { return };
+        if keeper.superseded().len() != self.renewals.superseded.len() {
+            self.match_renewals();
         }
     }
 }

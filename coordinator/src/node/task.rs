@@ -166,6 +166,7 @@ impl<S: Store> Task<S> {
             self.take(command).await?;
         }
         self.settle_receipts().await?;
+        self.take_up_all();
         self.enrol_all().await?;
         self.renew_all().await
     }
@@ -177,7 +178,7 @@ impl<S: Store> Task<S> {
                 self.parties.connected(peer, sender);
                 self.changed();
                 self.take_turns(peer.id.index);
-                self.took_up(peer.id.index);
+                self.connected(peer.id.index);
                 self.tell_due(peer.id.index);
                 if self.invited.contains(&peer.id.index) {
                     self.parties.nudge(peer.id.index);

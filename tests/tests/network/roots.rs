@@ -7,7 +7,7 @@ use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::SigningKey;
 use quorate_keys::audit::Text;
 use quorate_keys::root::{Hash, Key, Root, SignedRoot};
-use quorate_participant::{Client, Step};
+use quorate_participant::Client;
 
 use crate::world::{Options, World, now};
 
@@ -80,48 +80,36 @@ async fn root_1_devices_hold_the_root_and_take_every_step() {
     running.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
-/// [ROOT-2]: a device whose owner has pinned a root takes part in nothing before that root has come, and one that holds a root
-/// takes part in nothing under keys that are not its.
+/// [ROOT-2]: a device whose owner has pinned a root takes part in nothing before that root has come; and when one is
+/// installed that names another key of the coordinator, nobody who holds it takes part any more.
 #[tokio::test(flavor = "multi_thread")]
-async fn root_2_a_device_takes_part_under_its_root_alone() {
-    let options = Options { parties: 6, rounds: 3, wanted: Some(6), ..Options::default() };
+async fn root_2_devices_take_part_under_their_root_alone() {
+    let options = Options {
+        parties: 6,
+        rounds: 50,
+        wanted: Some(5),
+        pause: Duration::from_millis(500),
+        ..Options::default()
+    };
     let world = World::start(options).await;
-    // The deployment's root names another key of the coordinator: a party that holds it refuses.
-    let pin = install(&world, 1, &SigningKey::from_bytes(&[55; 32]));
-    let mut running = Vec::new();
-    let mut refusing = Vec::new();
-    for at in 0..6 {
-        // One awaits a root that never comes, one holds the one that is there, the others had one pinned of neither.
-        let pinned = match at {
-            0 => Some(Digest::from_bytes([1; 32])),
-            1 => Some(pin),
-            _ => None,
-        };
-        let builder = world.builder(&world.device(at), world.connector());
-        let builder = match pinned {
-            Some(pin) => builder.root(pin),
-            None => builder,
-        };
-        let token = quorate_keys::EnrolmentToken::from_bytes(world.tokens[at as usize]);
-        let client = builder.join(world.address, world.pin, token).await.unwrap();
-        if at < 2 {
-            refusing.push(client);
-        } else {
-            running.push(world.play(at, client));
-        }
-    }
-    for mut client in refusing {
-        let refused = async {
-            loop {
-                match client.tick().await.unwrap() {
-                    Step::Refused { fault, .. } => break fault.kind.rule(),
-                    Step::Train(_) => panic!("took part"),
-                    _ => {}
-                }
-            }
-        };
-        let rule = tokio::time::timeout(Duration::from_secs(60), refused).await.unwrap();
-        assert_eq!(rule, "ROOT-2");
+    let mut running = world.crowd(5).await;
+    let builder = world.builder(&world.device(5), world.connector()).root(Digest::from_bytes([1; 32]));
+    let token = quorate_keys::EnrolmentToken::from_bytes(world.tokens[5]);
+    running.push(world.play(5, builder.join(world.address, world.pin, token).await.unwrap()));
+    world.until(|status| status.jobs["job"].opened >= 2).await;
+    let refuses = |at: u32| world.told(at).trouble.iter().any(|told| told.contains("OtherRoot"));
+    assert!((0..5).all(|at| !refuses(at)));
+    world.become_so(|| refuses(5)).await;
+    assert!(world.told(5).counted.is_empty(), "nothing before its root");
+
+    install(&world, 1, &SigningKey::from_bytes(&[55; 32]));
+    world.become_so(|| (0..5).all(refuses)).await;
+    for at in 0..5 {
+        let told = world.told(at);
+        let refused = told.trouble.iter().find(|told| told.contains("OtherRoot")).unwrap();
+        let round = refused.split("round: ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+        let round: u64 = round.parse().unwrap();
+        assert!(told.counted.iter().all(|counted| *counted < round), "{at}: {told:?}");
     }
     running.iter().for_each(tokio::task::JoinHandle::abort);
 }
