@@ -9,7 +9,7 @@ use quorate_keys::audit::Text;
 use quorate_keys::root::{Hash, Key, Root, SignedRoot};
 use quorate_participant::Client;
 
-use crate::world::{Options, World, now};
+use crate::world::{Options, SHORT, World, now};
 
 /// The root of this version; two of three people sign it, and its fingerprint is given.
 fn install(world: &World, version: u64, coordinator: &SigningKey) -> Digest {
@@ -88,6 +88,7 @@ async fn root_2_devices_take_part_under_their_root_alone() {
         parties: 6,
         rounds: 50,
         wanted: Some(5),
+        deadlines: SHORT,
         pause: Duration::from_millis(500),
         ..Options::default()
     };
