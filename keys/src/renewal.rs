@@ -155,7 +155,7 @@ mod tests {
         let same = RenewalRequest::new(&deployment, (id, &key(1)), 2, &key(1));
         assert_eq!(same.verify(&deployment, id, key(1).public()), Err(RenewalError::SameKey));
         // The id names the key in force.
-        let (_, _, request) = self::request(2);
+        let (_, _, request) = request(2);
         assert_eq!(request.verify(&deployment, id, key(5).public()), Err(RenewalError::SameKey));
     }
 }

@@ -212,9 +212,9 @@ impl Keeper {
             return key.class() == Class::Participant;
         };
         let mut later = line.keys().filter(|(version, _)| *version > key.version);
-        !later
+        later
             .next()
-            .is_some_and(|(_, next)| next.dates.activated.is_some_and(|activated| activated.time < since))
+            .is_none_or(|(_, next)| next.dates.activated.is_none_or(|activated| activated.time >= since))
     }
 }
 

@@ -28,8 +28,8 @@ fn install(world: &World, version: u64, coordinator: &SigningKey) -> Digest {
         policy: Hash(Digest::ZERO),
     };
     let mut signed = SignedRoot::new(root).unwrap();
-    for at in 0..2 {
-        signed.sign(&name(at), &people[at]).unwrap();
+    for (at, person) in people.iter().enumerate().take(2) {
+        signed.sign(&name(at), person).unwrap();
     }
     let fingerprint = signed.fingerprint().unwrap();
     let roots = Roots::new(&world.folder.path().join("trust"));

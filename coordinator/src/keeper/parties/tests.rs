@@ -34,6 +34,8 @@ fn renew_2_a_next_key_waits_and_then_its_predecessor_retires() {
     keeper.step(at(360 * DAY)).unwrap();
     assert_eq!(keeper.due_parties(), [(0, 2)].into());
     assert_eq!(keeper.renewal(at(360 * DAY), 0, &request(0, 0, 2)).unwrap(), Ok(id("participant/0@2")));
+    let another = RenewalRequest { key: key(7, 7).public().clone(), ..request(0, 0, 2) };
+    assert_eq!(keeper.renewal(at(360 * DAY), 0, &another).unwrap(), Err(Unrenewed::Over), "another key");
     keeper.settle(at(360 * DAY)).unwrap();
     drop(keeper);
     // Recorded, and not in the registry yet when the process ended.
