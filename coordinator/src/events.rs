@@ -14,7 +14,7 @@ use std::time::Duration;
 use quorate_crypto::hash::Digest;
 use quorate_keys::KeyId;
 use quorate_protocol::error::{Abort, FaultKind};
-use quorate_transport::{Counts, Refusal};
+use quorate_transport::{Counts, Refusal, TransportError};
 use tracing::{error, info, warn};
 
 use crate::keeper::KeeperError;
@@ -162,6 +162,26 @@ pub fn refused(index: u32, round: Option<u64>, why: &FaultKind) {
 /// A party was evicted.
 pub fn evicted(index: u32) {
     warn!(event = "evicted", index, "party evicted");
+}
+
+/// The endpoint could not make itself another certificate: it is tried again.
+pub fn certificate_failed(why: &TransportError) {
+    error!(event = "certificate_failed", detail = %why, "the certificate was not renewed");
+}
+
+/// A party asked for a next key, and it is recorded.
+pub fn key_renewed(key: &KeyId, index: u32) {
+    info!(event = "key_renewed", key = %key, index, "next key of a party recorded");
+}
+
+/// A party has taken up its next key.
+pub fn key_taken_up(old: u32, index: u32) {
+    info!(event = "key_taken_up", old, index, "party goes on under its next key");
+}
+
+/// A party's next key was not recorded.
+pub fn renewal_refused(index: u32, why: Refusal) {
+    info!(event = "renewal_refused", index, why = %why, "next key refused");
 }
 
 /// A party came.

@@ -16,9 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::PublicKey;
-use quorate_keys::EnrolmentRequest;
+use quorate_keys::{EnrolmentRequest, RenewalRequest};
 use quorate_protocol::wire::{self, Contribution};
-use quorate_transport::{FrameSender, Handler, Peer, Refusal, UploadHeader, Uploaded, Welcome};
+use quorate_transport::{FrameSender, Handler, Peer, Refusal, Renewed, UploadHeader, Uploaded, Welcome};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 
@@ -35,6 +35,7 @@ pub(crate) enum Command {
     Contribution(Staged, oneshot::Sender<Result<(), Refusal>>),
     Publish(Waiting),
     Enrol(Box<EnrolmentRequest>, oneshot::Sender<Result<Welcome, Refusal>>),
+    Renew(Peer, Box<RenewalRequest>, oneshot::Sender<Result<Renewed, Refusal>>),
 }
 
 /// The round that takes contributions.
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     keys: RwLock<Vec<PublicKey>>,
     evicted: RwLock<BTreeSet<u32>>,
     models: RwLock<BTreeMap<Digest, Arc<[u8]>>>,
+    /// Trust roots, the first first.
+    roots: RwLock<Vec<Arc<[u8]>>>,
     open: RwLock<Option<OpenRound>>,
     tally: Mutex<Tally>,
     key_book: RwLock<Arc<KeyBook>>,
@@ -63,6 +66,7 @@ impl Shared {
             keys: RwLock::default(),
             evicted: RwLock::default(),
             models: RwLock::default(),
+            roots: RwLock::default(),
             open: RwLock::default(),
             tally: Mutex::default(),
             key_book: RwLock::default(),
@@ -101,6 +105,17 @@ impl Shared {
     /// The models that are given out from now on.
     pub(crate) fn serve(&self, models: BTreeMap<Digest, Arc<[u8]>>) {
         *self.models.write().unwrap_or_else(PoisonError::into_inner) = models;
+    }
+
+    /// The trust roots that are given out from now on.
+    pub(crate) fn show_roots(&self, roots: Vec<Vec<u8>>) {
+        let roots = roots.into_iter().map(Arc::from).collect();
+        *self.roots.write().unwrap_or_else(PoisonError::into_inner) = roots;
+    }
+
+    /// How many roots are given out.
+    pub(crate) fn roots_shown(&self) -> u64 {
+        self.roots.read().unwrap_or_else(PoisonError::into_inner).len() as u64
     }
 
     pub(crate) fn open(&self, round: Option<OpenRound>) {
@@ -214,6 +229,16 @@ impl Handler for Hub {
 
     async fn enrol(&self, request: EnrolmentRequest) -> Result<Welcome, Refusal> {
         self.ask(|answer| Command::Enrol(Box::new(request), answer)).await.unwrap_or(Err(Refusal::Failed))
+    }
+
+    async fn renew(&self, peer: Peer, request: RenewalRequest) -> Result<Renewed, Refusal> {
+        let outcome = self.ask(|answer| Command::Renew(peer, Box::new(request), answer)).await;
+        outcome.unwrap_or(Err(Refusal::Failed))
+    }
+
+    async fn root(&self, _: Peer, version: u64) -> Option<Arc<[u8]>> {
+        let at = usize::try_from(version.checked_sub(1)?).ok()?;
+        self.shared.roots.read().unwrap_or_else(PoisonError::into_inner).get(at).cloned()
     }
 
     async fn key(&self, index: u32) -> Option<PublicKey> {

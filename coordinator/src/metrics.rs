@@ -194,6 +194,7 @@ fn endpoint(text: &mut Text, counts: &Counts) {
     text.gauge("quorate_connections_members", "Members connected now.", counts.members as u64);
     text.gauge("quorate_connections_handshakes", "Handshakes under way now.", counts.handshakes as u64);
     text.gauge("quorate_connections_strangers", "Enrolments under way now.", counts.strangers as u64);
+    text.counter("quorate_party_certificates_total", "Certificates given to parties.", counts.certified);
     text.family("quorate_handshakes_total", Kind::Counter, "Handshakes by what became of them.");
     text.sample(&[("outcome", "accepted")], counts.accepted);
     text.sample(&[("outcome", "refused")], counts.refused);

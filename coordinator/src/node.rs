@@ -20,6 +20,7 @@ mod events;
 mod keys;
 mod learn;
 mod play;
+mod renew;
 mod task;
 mod tend;
 
@@ -176,6 +177,7 @@ impl Node {
             vector_bytes: 0,
             drawn: None,
             enrolments: Vec::new(),
+            renewals: renew::Renewals::default(),
             publications: VecDeque::new(),
             receipts: Vec::new(),
             why: None,

@@ -26,6 +26,10 @@ macro_rules! labels {
 labels! {
     /// Proof of possession at enrolment.
     ENROL = "enrol";
+    /// A party's next key, signed by the key that it replaces.
+    RENEWAL = "renewal";
+    /// The same, signed by the next key itself.
+    RENEWAL_POSSESSION = "renewal-possession";
     /// Request of a registered party for a transport certificate.
     CERTIFICATE_REQUEST = "certificate-request";
     /// What a party pins of a deployment: id, coordinator key, certificate authority.

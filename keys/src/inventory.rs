@@ -91,6 +91,12 @@ impl Inventory {
         self.lines.get(&id.name)?.key(id.version)
     }
 
+    /// The key with this fingerprint; no two have the same.
+    #[must_use]
+    pub fn find(&self, fingerprint: &Digest) -> Option<&KeyId> {
+        self.by_fingerprint.get(fingerprint)
+    }
+
     /// One secret of a round.
     #[must_use]
     pub fn round_secret(&self, id: &KeyId) -> Option<&RoundSecret> {

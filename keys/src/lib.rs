@@ -7,6 +7,7 @@
 //! | [`deployment`] | deployment id; the digest every signature covers | [SIG-1] |
 //! | [`identity`] | a party's id and key | [ID-1] |
 //! | [`enrol`] | one-time tokens, proof of possession | [REG-2] |
+//! | [`renewal`] | a party's next key | [RENEW-1] |
 //! | [`token_text()`] | a token as text | [REG-2] |
 //! | [`model_signature`] | signed models | KL-21 |
 //! | [`registry`] | the append-only log of keys, its audit | [REG-1] |
@@ -48,6 +49,7 @@ pub mod identity;
 pub mod key_list;
 pub mod model_signature;
 pub mod registry;
+pub mod renewal;
 pub mod root;
 pub mod token_text;
 
@@ -75,4 +77,5 @@ pub use head::{Head, HeadError, HeadWatch, KnownHead, Observed, SignedHead, Spli
 pub use identity::{Identity, IdentityError, PartyId};
 pub use key_list::{KeyList, KeyListError, KnownKeys, ListedKey, ListedState, SignedKeyList};
 pub use registry::{AuditError, Registry, RegistryError};
+pub use renewal::{RenewalError, RenewalRequest};
 pub use token_text::{TokenTextError, parse_token, token_text};

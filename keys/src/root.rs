@@ -223,6 +223,15 @@ impl TrustRoot {
         Ok(root)
     }
 
+    /// The same for a reader that asks for its age later ([`current`](Self::current)), before it acts, and keeps nothing
+    /// but the newest.
+    ///
+    /// # Errors
+    /// If it does not verify under itself.
+    pub fn load_aged(bytes: &[u8]) -> Result<Self, RootError> {
+        Self::own(SignedRoot::parse(bytes)?)
+    }
+
     /// The next root, if it is exactly that and a threshold of this one's and of its own keys signed it ([KL-13]).
     ///
     /// # Errors

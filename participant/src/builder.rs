@@ -27,6 +27,8 @@ use crate::config::Settings;
 use crate::device::Device;
 use crate::error::ClientError;
 use crate::link::Link;
+use crate::renewal::{NextKey, finish};
+use crate::root::Roots;
 use crate::store::StoreError;
 use crate::vault::Vault;
 
@@ -35,6 +37,7 @@ use crate::vault::Vault;
 pub struct Builder {
     folder: PathBuf,
     policy: Option<Policy>,
+    root: Option<Digest>,
     limits: Limits,
     plans: Option<Arc<PlanCache>>,
     storage_key: Option<StorageKey>,
@@ -48,6 +51,7 @@ impl Builder {
         Self {
             folder,
             policy: None,
+            root: None,
             limits: Limits::default(),
             plans: None,
             storage_key: None,
@@ -60,6 +64,14 @@ impl Builder {
     /// The device's own policy. At join it is written to `participant.toml`; at open it wins over what stands there.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = Some(policy);
+        self
+    }
+
+    /// Fingerprint of the deployment's first trust root, from its operator: until that has come nothing begins ([ROOT-1]).
+    /// For [`Builder::join`], which writes it to `participant.toml`. Without one the first root is the one that the
+    /// coordinator gives out.
+    pub fn root(mut self, fingerprint: Digest) -> Self {
+        self.root = Some(fingerprint);
         self
     }
 
@@ -137,6 +149,8 @@ impl Builder {
             name: enrolled.name,
             coordinator: enrolled.keys.founding_key().clone(),
             index: enrolled.id.index,
+            version: 1,
+            root: self.root,
             policy: self.policy.clone().unwrap_or_default(),
         };
         let membership = || Membership {
@@ -159,23 +173,15 @@ impl Builder {
     /// # Errors
     /// [`ClientError::NotJoined`], [`ClientError::Moved`], [`ClientError::Config`], [`ClientError::Store`].
     pub fn open(self) -> Result<Client, ClientError> {
-        let vault = Vault::open(&self.folder)?;
-        let mut settings = vault.settings()?.ok_or_else(|| ClientError::NotJoined(self.folder.clone()))?;
-        let identity = vault.identity(self.storage_key.as_ref())?;
-        drop(vault);
-        if let Some(policy) = &self.policy {
-            settings.policy = policy.clone();
-        }
-        let identity = Arc::new(identity.ok_or(ClientError::Form("identity"))?);
+        let plans = self.plans.clone().unwrap_or_default();
+        finish(&self.folder, self.storage_key.as_ref(), &plans)?;
+        let settings = Vault::open(&self.folder)?.settings()?;
+        let settings = settings.ok_or_else(|| ClientError::NotJoined(self.folder.clone()))?;
         let connector = self.towards(settings.address, settings.pin)?;
-        // The head last seen is in the state, and so are the lists of keys.
-        let nothing = Head { size: 0, root: Digest::ZERO };
-        let membership = membership(&settings, Arc::clone(&identity), nothing);
-        let id = membership.id;
-        let mut device = Device::open(membership, self.plans.unwrap_or_default(), &self.folder)?;
-        device.set_clock(self.clock);
-        let link = Link::new(connector, id, identity);
-        Ok(Client::new((self.folder, self.storage_key), settings, device, link, self.options))
+        let Self { folder, policy, storage_key, clock, options, .. } = self;
+        let home = Home { folder, storage_key, policy, plans, connector, clock };
+        let inhabitant = home.open()?;
+        Ok(Client::new(home, inhabitant, options))
     }
 
     /// Puts a device that [`Client::save`] gave into this folder, and opens it. Restoring the same bytes twice makes
@@ -200,7 +206,57 @@ impl Builder {
     }
 }
 
-fn membership(settings: &Settings, identity: Arc<SigningKey>, head: Head) -> Membership {
+/// Where a device lives, and what it is opened with.
+pub(crate) struct Home {
+    pub(crate) folder: PathBuf,
+    pub(crate) storage_key: Option<StorageKey>,
+    policy: Option<Policy>,
+    pub(crate) plans: Arc<PlanCache>,
+    connector: Connector,
+    clock: Clock,
+}
+
+/// Who lives there.
+pub(crate) struct Inhabitant {
+    pub(crate) settings: Settings,
+    pub(crate) identity: Arc<SigningKey>,
+    pub(crate) next_key: Option<NextKey>,
+    pub(crate) roots: Roots,
+    pub(crate) device: Device,
+    pub(crate) link: Link,
+}
+
+impl Home {
+    /// Opens the device and begins to connect.
+    pub(crate) fn open(&self) -> Result<Inhabitant, ClientError> {
+        let vault = Vault::open(&self.folder)?;
+        let mut settings = vault.settings()?.ok_or_else(|| ClientError::NotJoined(self.folder.clone()))?;
+        let identity = vault.identity(self.storage_key.as_ref())?;
+        let next_key = vault.next_key(self.storage_key.as_ref())?;
+        let roots = Roots::load(&vault, &settings)?;
+        drop(vault);
+        if let Some(policy) = &self.policy {
+            settings.policy = policy.clone();
+        }
+        let identity = Arc::new(identity.ok_or(ClientError::Form("identity"))?);
+        // The head last seen is in the state, and so are the lists of keys.
+        let nothing = Head { size: 0, root: Digest::ZERO };
+        let membership = membership(&settings, Arc::clone(&identity), nothing);
+        let id = membership.id;
+        let mut device = Device::open(membership, Arc::clone(&self.plans), &self.folder)?;
+        device.set_clock(Arc::clone(&self.clock));
+        device.rest_on(&roots.anchor())?;
+        let link = Link::new(self.connector.clone(), id, Arc::clone(&identity));
+        Ok(Inhabitant { settings, identity, next_key, roots, device, link })
+    }
+
+    /// The files beside the device's state, while the device has the folder locked.
+    pub(crate) fn vault(&self) -> Result<Vault, ClientError> {
+        Vault::held(&self.folder)
+    }
+}
+
+pub(crate) fn membership(settings: &Settings, identity: Arc<SigningKey>, head: Head) -> Membership {
     Membership {
         keys: KnownKeys::founding(settings.deployment(), &settings.coordinator),
         id: PartyId::new(settings.index, identity.public()),

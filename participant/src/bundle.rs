@@ -1,7 +1,8 @@
 //! A whole device in one piece, sealed, to be moved.
 //!
 //! ```text
-//! sealed( version ‖ 4 × ( u64le length ‖ bytes ) )      identity, settings, state, contribution (may be empty)
+//! sealed( version ‖ n × ( u64le length ‖ bytes ) )      identity, settings, state, contribution (may be empty),
+//!                                                       and from version 2 on next key and trust root (may be empty)
 //! ```
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{SETTINGS, Settings};
 use crate::error::ClientError;
+use crate::renewal::NextKey;
 use crate::vault::Vault;
 
 /// What is in it.
@@ -23,6 +25,8 @@ pub(crate) struct Bundle {
     settings: Settings,
     state: Vec<u8>,
     contribution: Option<Vec<u8>>,
+    next: Option<NextKey>,
+    root: Option<Vec<u8>>,
 }
 
 impl Bundle {
@@ -31,13 +35,20 @@ impl Bundle {
         let identity = vault.identity(key)?.ok_or(ClientError::Form("identity"))?;
         let settings = vault.settings()?.ok_or(ClientError::Form(SETTINGS))?;
         let (state, contribution) = vault.device()?;
-        Ok(Self { identity, settings, state, contribution })
+        let (next, root) = (vault.next_key(key)?, vault.root()?);
+        Ok(Self { identity, settings, state, contribution, next, root })
     }
 
     /// Puts everything into a folder, settings last.
     pub(crate) fn unpack(&self, vault: &Vault, key: Option<&StorageKey>) -> Result<(), ClientError> {
         vault.keep_identity(&self.identity, key)?;
         vault.keep_device(&self.state, self.contribution.as_deref())?;
+        if let Some(root) = &self.root {
+            vault.keep_root(root)?;
+        }
+        if let Some(next) = &self.next {
+            vault.keep_next_key(next, key)?;
+        }
         vault.keep_settings(&self.settings)
     }
 
@@ -45,7 +56,10 @@ impl Bundle {
     pub(crate) fn seal(&self, key: &StorageKey) -> Vec<u8> {
         let (identity, settings) = (self.identity.to_bytes(), self.settings.text());
         let contribution = self.contribution.as_deref().unwrap_or_default();
-        let parts: [&[u8]; 4] = [identity.as_slice(), settings.as_bytes(), &self.state, contribution];
+        let next = self.next.as_ref().map_or_else(Zeroizing::default, NextKey::to_bytes);
+        let root = self.root.as_deref().unwrap_or_default();
+        let parts: [&[u8]; 6] =
+            [identity.as_slice(), settings.as_bytes(), &self.state, contribution, next.as_slice(), root];
         // Large enough from the start: a buffer that grows leaves copies of the key behind.
         let length = 1 + parts.iter().map(|part| 8 + part.len()).sum::<usize>();
         let mut bytes = Zeroizing::new(Vec::with_capacity(length));
@@ -64,7 +78,7 @@ impl Bundle {
     }
 
     fn parse(bytes: &[u8]) -> Result<Option<Self>, ClientError> {
-        let Some(mut rest) = bytes.strip_prefix(&[VERSION]) else { return Ok(None) };
+        let Some((&version @ (FIRST | VERSION), mut rest)) = bytes.split_first() else { return Ok(None) };
         let mut part = || {
             let (length, after) = rest.split_first_chunk()?;
             let (part, after) = after.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
@@ -75,6 +89,17 @@ impl Bundle {
         let (Some(identity), Some(settings), Some(state), Some(contribution)) = parts else {
             return Ok(None);
         };
+        let next = if version == FIRST { Some(&[][..]) } else { part() };
+        let next = match next {
+            Some([]) => None,
+            Some(bytes) => match NextKey::parse(bytes) {
+                Some(next) => Some(next),
+                None => return Ok(None),
+            },
+            None => return Ok(None),
+        };
+        let root = if version == FIRST { Some(&[][..]) } else { part() };
+        let Some(root) = root else { return Ok(None) };
         let (Ok(seed), Ok(settings)) = (identity.try_into(), std::str::from_utf8(settings)) else {
             return Ok(None);
         };
@@ -86,8 +111,12 @@ impl Bundle {
             settings: Settings::parse(settings, Path::new(SETTINGS))?,
             state: state.to_vec(),
             contribution: (!contribution.is_empty()).then(|| contribution.to_vec()),
+            next,
+            root: (!root.is_empty()).then(|| root.to_vec()),
         }))
     }
 }
 
-const VERSION: u8 = 1;
+/// Without a next key.
+const FIRST: u8 = 1;
+const VERSION: u8 = 2;

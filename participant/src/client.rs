@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quorate_crypto::sign::SigningKey;
 use quorate_crypto::storage::StorageKey;
 use quorate_keys::PartyId;
 use quorate_protocol::id::Time;
@@ -22,20 +23,27 @@ use quorate_transport::TransportError;
 use tokio::time::{Instant, timeout_at};
 
 use crate::action::DeviceError;
-use crate::builder::Builder;
+use crate::builder::{Builder, Home, Inhabitant};
 use crate::bundle::Bundle;
 use crate::config::Settings;
 use crate::device::Device;
 use crate::error::ClientError;
 use crate::link::{Ending, Link, Up};
+use crate::renewal::{NextKey, Renewal};
+use crate::root::Roots;
 use crate::step::{Step, Why};
 use crate::vault::Vault;
 use crate::work::Work;
 
 /// A participant of one deployment.
 pub struct Client {
-    home: (PathBuf, Option<StorageKey>),
-    settings: Settings,
+    pub(crate) home: Home,
+    pub(crate) settings: Settings,
+    pub(crate) identity: Arc<SigningKey>,
+    /// The next key, while it waits.
+    pub(crate) next_key: Option<NextKey>,
+    pub(crate) renewal: Renewal,
+    pub(crate) roots: Roots,
     pub(crate) options: Options,
     pub(crate) device: Device,
     pub(crate) link: Link,
@@ -68,17 +76,16 @@ impl Client {
         Builder::new(folder.into())
     }
 
-    pub(crate) fn new(
-        home: (PathBuf, Option<StorageKey>),
-        settings: Settings,
-        device: Device,
-        link: Link,
-        options: Options,
-    ) -> Self {
+    pub(crate) fn new(home: Home, inhabitant: Inhabitant, options: Options) -> Self {
         let now = Instant::now();
+        let Inhabitant { settings, identity, next_key, roots, device, link } = inhabitant;
         let mut client = Self {
             home,
             settings,
+            identity,
+            next_key,
+            renewal: Renewal::default(),
+            roots,
             options,
             device,
             link,
@@ -99,7 +106,18 @@ impl Client {
         client
     }
 
-    /// The party.
+    /// Goes on with what is in the folder by now: the same party under its next key.
+    pub(crate) fn go_on(&mut self) -> Result<(), ClientError> {
+        let Inhabitant { settings, identity, next_key, roots, device, link } = self.home.open()?;
+        self.roots = roots;
+        (self.settings, self.identity, self.next_key) = (settings, identity, next_key);
+        // The connection under the key before ends here.
+        (self.device, self.link, self.up) = (device, link, None);
+        (self.renewal, self.sent) = (Renewal::default(), (0, Vec::new()));
+        Ok(())
+    }
+
+    /// The party; another id when it has taken up its next key.
     #[must_use]
     pub const fn id(&self) -> &PartyId {
         self.device.id()
@@ -173,7 +191,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Io`]; the folder is as it was then.
     pub fn save(self, key: &StorageKey) -> Result<Vec<u8>, ClientError> {
-        let Self { home: (folder, storage_key), device, link, .. } = self;
+        let Self { home: Home { folder, storage_key, .. }, device, link, .. } = self;
         drop((link, device));
         let vault = Vault::open(&folder)?;
         let sealed = Bundle::pack(&vault, storage_key.as_ref())?.seal(key);
@@ -208,6 +226,7 @@ impl Client {
         }
         self.perform()?;
         self.expire(now);
+        self.take_up_when_idle()?;
         self.transfer(now);
         self.link.trains(self.work.as_ref().is_some_and(Work::trains));
         Ok(())

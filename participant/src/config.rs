@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! address, pin, deployment, coordinator, index     written at join; nothing secret
+//! version                                          written, with index, when the identity key is renewed
+//! root                                             fingerprint of the first trust root, if the owner was given one
 //! [policy]                                         may be edited; read at every open
 //! ```
 //!
@@ -59,6 +61,10 @@ pub struct Settings {
     pub coordinator: PublicKey,
     /// The device's index in the registry.
     pub index: u32,
+    /// The version of its identity key: 1, and one more with every renewal.
+    pub version: u32,
+    /// Fingerprint of the first trust root, where the owner has been given one ([ROOT-1]).
+    pub root: Option<Digest>,
     /// What its owner is willing to take part in.
     pub policy: Policy,
 }
@@ -79,6 +85,7 @@ impl Settings {
             .map_err(|error| ConfigError::Form { file: file.to_path_buf(), error: Box::new(error) })?;
         let value = |key, expected| ConfigError::Value { file: file.to_path_buf(), key, expected };
         let coordinator = bytes_of(&read.coordinator).and_then(|bytes| PublicKey::parse(&bytes).ok());
+        let root = read.root.map(|root| bytes_of(&root).ok_or_else(|| value("root", HEX))).transpose()?;
         let policy = read.policy.policy().map_err(|(key, expected)| value(key, expected))?;
         Ok(Self {
             address: read.address,
@@ -86,6 +93,8 @@ impl Settings {
             name: read.deployment,
             coordinator: coordinator.ok_or_else(|| value("coordinator", HEX))?,
             index: read.index,
+            root: root.map(Digest::from_bytes),
+            version: read.version.unwrap_or(1).max(1),
             policy,
         })
     }
@@ -93,14 +102,17 @@ impl Settings {
     /// The text of the file, with a comment for each key.
     #[must_use]
     pub fn text(&self) -> String {
-        let Self { address, pin, name, coordinator, index, policy } = self;
+        let Self { address, pin, name, coordinator, index, version, root, policy } = self;
         let name = toml::Value::String(name.clone());
         let coordinator = Digest::from_bytes(*coordinator.as_bytes()).to_hex();
+        let root = root.map(|root| format!("root = \"{root}\"\n")).unwrap_or_default();
+        // The first goes without saying, as in files from before keys were renewed.
+        let version = if *version > 1 { format!("version = {version}\n") } else { String::new() };
         format!(
             "# A participant of Quorate. Nothing here is secret: the key is in the file `identity`.\n\
              # Written when the device joined. Only `address` may change, if the coordinator moves.\n\
              address = \"{address}\"\npin = \"{pin}\"\ndeployment = {name}\ncoordinator = \"{coordinator}\"\n\
-             index = {index}\n\n{}",
+             index = {index}\n{version}{root}\n{}",
             policy_text(policy)
         )
     }
@@ -158,6 +170,8 @@ struct Read {
     deployment: String,
     coordinator: String,
     index: u32,
+    version: Option<u32>,
+    root: Option<String>,
     #[serde(default)]
     policy: ReadPolicy,
 }
@@ -250,6 +264,8 @@ mod tests {
             name: "a \"name\"\nin two lines".into(),
             coordinator: SigningKey::from_bytes(&[1; 32]).public().clone(),
             index: 3,
+            version: 1,
+            root: None,
             policy,
         }
     }
@@ -281,6 +297,9 @@ mod tests {
             let text = settings(policy.clone()).text();
             assert_eq!(Settings::parse(&text, Path::new("x")).unwrap(), settings(policy), "{text}");
         }
+        let root = Some(Digest::from_bytes([6; 32]));
+        let renewed = Settings { version: 7, root, ..settings(Policy::default()) };
+        assert_eq!(Settings::parse(&renewed.text(), Path::new("x")).unwrap(), renewed);
     }
 
     #[test]

@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use getrandom::SysRng;
 use quorate_crypto::hash::Digest;
-use quorate_keys::{DeploymentId, PartyId};
-use quorate_protocol::announce::{Accepted, Membership};
+use quorate_keys::{DeploymentId, KnownKeys, PartyId};
+use quorate_protocol::announce::{Accepted, Anchor, Membership};
 use quorate_protocol::error::{ApiMisuse, Fault, FaultKind};
 use quorate_protocol::id::Time;
 use quorate_protocol::manifest::model_hash;
@@ -30,7 +30,9 @@ use quorate_protocol::wire::{self, Message as _};
 use rand_core::UnwrapErr;
 
 use crate::action::{Action, DeviceError};
+use crate::client::lasting;
 use crate::clock::{Clock, system_clock};
+use crate::error::ClientError;
 use crate::store::{Store, StoreError};
 
 /// A device. Dropping it is as good as a crash: nothing has to be said or saved.
@@ -94,6 +96,59 @@ impl Device {
         let mut running = Running { deployment, participant, member, store, trained: None, early: None };
         running.restore_contribution()?;
         Ok(Self::of(running, id))
+    }
+
+    /// Has the device that stopped in this folder go on as another party: the same one under its next key
+    /// ([RENEW-4]). What it has acted on and signed stays on record. Done twice it does nothing more.
+    ///
+    /// # Errors
+    /// As [`Device::open`] with the membership before.
+    pub(crate) fn succeed(
+        before: Membership,
+        plans: Arc<PlanCache>,
+        folder: &Path,
+        next: PartyId,
+    ) -> Result<(), StoreError> {
+        let (store, DeviceSnapshot::V1 { party, .. }) = Store::open(folder)?;
+        drop(store);
+        if party == next {
+            return Ok(());
+        }
+        let mut device = Self::open(before, plans, folder)?;
+        let Some(Running { deployment, participant, member, store, .. }) = &mut device.running else {
+            return Ok(());
+        };
+        // What is kept for a retry bears the name before.
+        store.forget()?;
+        let DeviceSnapshot::V1 { participant, member, .. } = snapshot(*deployment, participant, member);
+        store.begin(&DeviceSnapshot::V1 { deployment: *deployment, party: next, participant, member })
+    }
+
+    /// Judges the coordinator's keys by this from now on ([ROOT-2]); it is durable already.
+    ///
+    /// # Errors
+    /// See [`Device::poll`].
+    pub(crate) fn rest_on(&mut self, anchor: &Anchor) -> Result<(), ClientError> {
+        let wall = (self.clock)();
+        let done = self.run(|running| {
+            running.participant.tell(wall);
+            running.member.tell(wall);
+            running.participant.rest_on(anchor.clone());
+            running.member.rest_on(anchor.clone());
+            Ok(())
+        });
+        lasting(done).map(drop)
+    }
+
+    /// Stops the device: its folder is free, and nothing is done any more.
+    pub(crate) fn stop(&mut self) {
+        self.running = None;
+        self.actions.clear();
+    }
+
+    /// The coordinator's keys as this device knows them; `None` once it has stopped.
+    pub(crate) fn keys(&self) -> Option<&KnownKeys> {
+        self.running.as_ref().map(|running| running.participant.keys())
     }
 
     fn of(running: Running, id: PartyId) -> Self {

@@ -59,6 +59,11 @@ pub enum ClientError {
         "the coordinator's keys: {0}: ask who runs it to publish a new list, and check this machine's clock"
     )]
     Keys(#[from] KeyListError),
+    /// The trust root in the folder does not count, or is not the one that is pinned.
+    #[error(
+        "the trust root: {0}: compare `root` in participant.toml with what the coordinator's operator gives out"
+    )]
+    Root(quorate_keys::root::RootError),
     /// Another device connected as this party: a copy of this folder runs somewhere.
     #[error("another copy of this device has connected: run it once, and never restore one twice")]
     Replaced,

@@ -12,7 +12,7 @@ use crate::fault::{Point, TORN, point};
 /// A folder, locked until this is dropped.
 pub(crate) struct Folder {
     path: PathBuf,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl Folder {
@@ -21,13 +21,18 @@ impl Folder {
         let path = path.canonicalize()?;
         let lock = File::options().create(true).write(true).truncate(false).open(path.join("lock"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { path, _lock: lock })),
+            Ok(()) => Ok(Some(Self { path, _lock: Some(lock) })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 
-    /// The same, making the folder first if it is not there.
+    /// A folder for who has it locked already, in another part of this process.
+    pub(crate) fn held(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.canonicalize()?, _lock: None })
+    }
+
+    /// Opens and locks a folder, made first if it is not there.
     pub(crate) fn create(path: &Path) -> io::Result<Option<Self>> {
         fs::create_dir_all(path)?;
         let folder = Self::open(path)?;

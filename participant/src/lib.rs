@@ -45,6 +45,8 @@ mod fault;
 mod folder;
 mod link;
 mod network;
+mod renewal;
+mod root;
 mod rounds;
 mod run;
 mod step;

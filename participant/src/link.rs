@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::SigningKey;
-use quorate_keys::PartyId;
+use quorate_keys::{PartyId, RenewalRequest};
 use quorate_transport::{
-    Certificate, Closed, Connector, Exchanges, Incoming, Refusal, Session, TransportError,
+    Certificate, Closed, Connector, Exchanges, Incoming, Refusal, Renewed, Session, TransportError,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -39,6 +39,10 @@ pub(crate) enum Event {
     Over(Ending),
     /// A download ended; what came is in `held`.
     Model { round: u64, held: Vec<u8>, outcome: Result<(), TransportError> },
+    /// A request for the next key was answered, or not.
+    Renewed(Result<Renewed, TransportError>),
+    /// A trust root came, or there is none of that version.
+    Root(Result<Option<Vec<u8>>, TransportError>),
     /// An upload ended.
     Uploaded { round: u64, outcome: Result<(), TransportError> },
 }
@@ -126,6 +130,24 @@ impl Link {
             let Parcel { round, frame, vector } = parcel;
             let outcome = exchanges.upload(round, &frame, &vector).await.map(drop);
             let _ = events.send(Event::Uploaded { round, outcome }).await;
+        });
+    }
+
+    /// Asks for the next key.
+    pub(crate) fn renew(&mut self, up: &Up, request: RenewalRequest) {
+        let (exchanges, events) = (up.exchanges.clone(), self.sender.clone());
+        self.transfer(async move {
+            let outcome = exchanges.renew(&request).await;
+            let _ = events.send(Event::Renewed(outcome)).await;
+        });
+    }
+
+    /// Asks for the trust root of a version.
+    pub(crate) fn root(&mut self, up: &Up, version: u64) {
+        let (exchanges, events) = (up.exchanges.clone(), self.sender.clone());
+        self.transfer(async move {
+            let outcome = exchanges.root(version).await;
+            let _ = events.send(Event::Root(outcome)).await;
         });
     }
 

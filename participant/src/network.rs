@@ -21,6 +21,8 @@ impl Client {
         match event {
             Event::Up(up) => {
                 (self.up, self.trouble) = (Some(up), None);
+                self.renewal.lost();
+                self.roots.asking = false;
                 self.ask()?;
                 self.resume()
             }
@@ -33,19 +35,34 @@ impl Client {
                 Ok(())
             }
             Event::Nudge => self.ask(),
+            Event::Frame(frame) if matches!(wire::split(&frame), Ok((wire::Due::TYPE, ..))) => {
+                self.hinted(&frame)
+            }
             Event::Frame(frame) => self.came(&frame),
             Event::Model { round, held, outcome } => self.fetched(round, held, outcome),
             Event::Uploaded { round, outcome } => self.uploaded(round, outcome),
+            Event::Renewed(outcome) => self.renewed(outcome),
+            Event::Root(outcome) => self.root_came(outcome),
         }
     }
 
     /// Asks whether there is a round.
     pub(crate) fn ask(&mut self) -> Result<(), ClientError> {
         self.poll = Instant::now() + POLL + below(POLL);
+        self.ask_for_next_key(false)?;
+        self.ask_for_root();
         if self.is_full() {
             return Ok(());
         }
         lasting(self.device.poll()).map(drop)
+    }
+
+    /// A hint that signs nothing: one that does not decode is dropped.
+    fn hinted(&mut self, frame: &[u8]) -> Result<(), ClientError> {
+        match wire::decode::<wire::Due>(frame) {
+            Ok(due) => self.due_for_renewal(due.version()),
+            Err(_) => Ok(()),
+        }
     }
 
     /// What may have been lost with the last connection is said again: the coordinator takes identical repetitions.

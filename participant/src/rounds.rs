@@ -209,7 +209,12 @@ impl Client {
 const fn may_pass(refusal: Refusal) -> bool {
     match refusal {
         Refusal::Busy | Refusal::Failed => true,
-        Refusal::NotNow | Refusal::Length | Refusal::Invalid | Refusal::Unknown | Refusal::Token => false,
+        Refusal::NotNow
+        | Refusal::Length
+        | Refusal::Invalid
+        | Refusal::Unknown
+        | Refusal::Token
+        | Refusal::Enrol => false,
     }
 }
 

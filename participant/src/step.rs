@@ -52,6 +52,9 @@ pub enum Step {
         /// The round.
         round: u64,
     },
+    /// The coordinator does not renew this device's key any more: it was revoked, or another next key was asked for in its
+    /// name. Once the key's time is over, or at once if it was revoked, only enrolling again helps.
+    NotRenewed(Refusal),
     /// The coordinator signed two manifests for one round: evidence to keep and to show.
     Equivocation(Box<Equivocation>),
     /// Nothing for now. Tick has waited; it may be called again at once.

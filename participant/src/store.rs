@@ -123,6 +123,14 @@ impl Store {
         Ok(())
     }
 
+    /// Begins the file anew: all that there was is in the snapshot.
+    pub(crate) fn begin(&mut self, snapshot: &DeviceSnapshot) -> Result<(), StoreError> {
+        let (bytes, end) = log::begin(snapshot);
+        self.folder.replace(STATE, &[&bytes])?;
+        (self.end, self.records) = (end, Vec::new());
+        Ok(())
+    }
+
     /// Keeps the bytes of the round's contribution for identical retries ([MASK-4]).
     pub(crate) fn keep(&mut self, frame: &[u8], vector: &[u8]) -> Result<(), StoreError> {
         if !self.kept {

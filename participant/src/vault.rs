@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! identity           0 ‖ key, or 1 ‖ the key sealed (StorageKey); written before the key is ever sent
+//! renewal            the same of the next key, with version and place (renewal.rs); written before that is ever sent
+//! root               the newest trust root, as it was signed (root.rs)
 //! participant.toml   settings; written last: the device has joined
 //! moved              the device was saved to be moved; it does not open here any more
 //! ```
@@ -18,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::config::{SETTINGS, Settings};
 use crate::error::ClientError;
 use crate::folder::Folder;
+use crate::renewal::NextKey;
 use crate::store::{CONTRIBUTION, STATE, StoreError};
 
 /// A locked folder.
@@ -54,6 +57,12 @@ impl Vault {
         }
     }
 
+    /// The folder of a device that this process has open.
+    pub(crate) fn held(path: &Path) -> Result<Self, ClientError> {
+        let folder = Folder::held(path).map_err(ClientError::io(path))?;
+        Ok(Self { folder, path: path.to_path_buf() })
+    }
+
     fn refuse_moved(&self) -> Result<(), ClientError> {
         match self.read(MOVED)? {
             None => Ok(()),
@@ -75,15 +84,7 @@ impl Vault {
 
     /// The identity key, if there is one.
     pub(crate) fn identity(&self, key: Option<&StorageKey>) -> Result<Option<SigningKey>, ClientError> {
-        let Some(bytes) = self.read(IDENTITY)?.map(Zeroizing::new) else { return Ok(None) };
-        let seed = match bytes.split_first() {
-            Some((&PLAIN, seed)) => Zeroizing::new(seed.to_vec()),
-            Some((&SEALED, sealed)) => {
-                let key = key.ok_or_else(|| ClientError::Sealed(self.folder.at(IDENTITY)))?;
-                key.open(labels::STORED_KEY, sealed)?
-            }
-            _ => return Err(ClientError::Form(IDENTITY)),
-        };
+        let Some(seed) = self.secret(IDENTITY, key)? else { return Ok(None) };
         let seed = seed.first_chunk().filter(|_| seed.len() == 32).ok_or(ClientError::Form(IDENTITY))?;
         Ok(Some(SigningKey::from_bytes(seed)))
     }
@@ -94,15 +95,61 @@ impl Vault {
         identity: &SigningKey,
         key: Option<&StorageKey>,
     ) -> Result<(), ClientError> {
-        let seed = identity.to_bytes();
+        self.keep_secret(IDENTITY, identity.to_bytes().as_slice(), key)
+    }
+
+    /// The next key, if there is one.
+    pub(crate) fn next_key(&self, key: Option<&StorageKey>) -> Result<Option<NextKey>, ClientError> {
+        let Some(bytes) = self.secret(RENEWAL, key)? else { return Ok(None) };
+        NextKey::parse(&bytes).map(Some).ok_or(ClientError::Form(RENEWAL))
+    }
+
+    /// Stores the next key, durably.
+    pub(crate) fn keep_next_key(&self, next: &NextKey, key: Option<&StorageKey>) -> Result<(), ClientError> {
+        self.keep_secret(RENEWAL, &next.to_bytes(), key)
+    }
+
+    /// The next key was taken up.
+    pub(crate) fn forget_next_key(&self) -> Result<(), ClientError> {
+        self.folder.remove(RENEWAL).map_err(ClientError::io(&self.folder.at(RENEWAL)))
+    }
+
+    /// The newest trust root, if there is one; nothing of it is verified.
+    pub(crate) fn root(&self) -> Result<Option<Vec<u8>>, ClientError> {
+        self.read(ROOT)
+    }
+
+    /// Stores the newest trust root, durably.
+    pub(crate) fn keep_root(&self, root: &[u8]) -> Result<(), ClientError> {
+        self.write(ROOT, root)
+    }
+
+    /// A file with a secret.
+    fn secret(
+        &self,
+        name: &'static str,
+        key: Option<&StorageKey>,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, ClientError> {
+        let Some(bytes) = self.read(name)?.map(Zeroizing::new) else { return Ok(None) };
+        match bytes.split_first() {
+            Some((&PLAIN, secret)) => Ok(Some(Zeroizing::new(secret.to_vec()))),
+            Some((&SEALED, sealed)) => {
+                let key = key.ok_or_else(|| ClientError::Sealed(self.folder.at(name)))?;
+                Ok(Some(key.open(labels::STORED_KEY, sealed)?))
+            }
+            _ => Err(ClientError::Form(name)),
+        }
+    }
+
+    fn keep_secret(&self, name: &str, secret: &[u8], key: Option<&StorageKey>) -> Result<(), ClientError> {
         let bytes = Zeroizing::new(match key {
-            None => [&[PLAIN], seed.as_slice()].concat(),
+            None => [&[PLAIN], secret].concat(),
             Some(key) => {
-                let sealed = key.seal(labels::STORED_KEY, seed.as_slice(), &mut UnwrapErr(SysRng));
+                let sealed = key.seal(labels::STORED_KEY, secret, &mut UnwrapErr(SysRng));
                 [&[SEALED], sealed.as_slice()].concat()
             }
         });
-        self.write(IDENTITY, &bytes)
+        self.write(name, &bytes)
     }
 
     /// The device's state and contribution.
@@ -133,6 +180,8 @@ impl Vault {
 }
 
 const IDENTITY: &str = "identity";
+const RENEWAL: &str = "renewal";
+const ROOT: &str = "root";
 const MOVED: &str = "moved";
 const PLAIN: u8 = 0;
 const SEALED: u8 = 1;

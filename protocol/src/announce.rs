@@ -23,6 +23,8 @@ use crate::wire::{Announce, Call, Unverified};
 
 mod keys;
 
+pub use keys::Anchor;
+
 /// A manifest this party accepted, with everything computed from it.
 #[derive(Clone)]
 pub struct Accepted {
@@ -92,6 +94,7 @@ pub struct Trust {
     keys: KnownKeys,
     /// Number of the newest list ever acted on; what is known is not below it.
     mark: u64,
+    anchor: Anchor,
     /// Seconds since 1970, as far as the driver has told.
     wall: u64,
     id: PartyId,
@@ -129,6 +132,7 @@ impl Trust {
         Self {
             mark: keys.seq(),
             keys,
+            anchor: Anchor::None,
             wall: 0,
             id,
             identity,

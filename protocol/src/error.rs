@@ -184,6 +184,8 @@ fault_kinds! {
     OtherKeys "KEY-2" "the manifest names another list of keys than the newest known",
     /// The list of keys known has expired.
     StaleKeys "KEY-3" "the list of keys known has expired: nothing begins before a newer one comes",
+    /// The keys known do not come through the one that the trust root names, or the root has expired.
+    OtherRoot "ROOT-2" "the coordinator's keys are not those of the trust root, or the root has expired",
     /// A session for a key that its coordinator did not sign, that cannot be held, or below this holder's own floors.
     BadKeySession "CKG-1" "the session for a collective key is not usable, not signed or below this holder's floors",
     /// A session this holder took part in, or an earlier one.

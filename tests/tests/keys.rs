@@ -3,7 +3,10 @@
 
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::SigningKey;
-use quorate_keys::{SignedHead, SignedKeyList};
+use quorate_keys::audit::Text;
+use quorate_keys::root::{Hash, Key, Root, SignedRoot, TrustRoot};
+use quorate_keys::{KeyId, SignedHead, SignedKeyList};
+use quorate_protocol::announce::Anchor;
 use quorate_protocol::coordinator::{Coordinator, KeysError};
 use quorate_protocol::error::{ApiMisuse, FaultKind};
 use quorate_protocol::id::Time;
@@ -299,4 +302,94 @@ fn key_2_a_coordinator_publishes_between_rounds_only() {
     again.start_round(Time(0), &config, &deployment.plans).unwrap();
     let again = publish(&mut again, 3, 2, None);
     assert!(matches!(again, Err(KeysError::Misuse(ApiMisuse::RoundRunning))));
+}
+
+/// The trust root of this version, by one person; it names the coordinator's key of this version.
+fn root(before: Option<&TrustRoot>, version: u32, key: &SigningKey) -> TrustRoot {
+    let person = SigningKey::from_bytes(&[88; 32]);
+    let name: KeyId = "root/ada@1".parse().unwrap();
+    let root = Root {
+        v: 1,
+        deployment: Text::new("test").unwrap(),
+        version: before.map_or(0, |root| root.get().version) + 1,
+        expires: NOW + 5_000,
+        threshold: 1,
+        keys: [(name.clone(), Key(person.public().clone()))].into(),
+        coordinator: [(Lists::id(version), Key(key.public().clone()))].into(),
+        audit: [].into(),
+        model: [].into(),
+        policy: Hash(Digest::ZERO),
+    };
+    let mut signed = SignedRoot::new(root).unwrap();
+    signed.sign(&name, &person).unwrap();
+    match before {
+        Some(before) => before.step(signed).unwrap(),
+        None => TrustRoot::load_aged(&signed.to_bytes().unwrap()).unwrap(),
+    }
+}
+
+/// [ROOT-2], KL-14: a thief of the coordinator's key has led a party on to a key of his own, and is the only one that it hears.
+/// The root that names another key ends that, in the middle of a round; what leads on from the thief's key counts no more,
+/// and a list under the key that the root names does.
+#[test]
+fn root_2_a_trust_root_ends_a_stolen_key() {
+    let deployment = deployment();
+    let (lists, mut run) = (lists(&deployment), Run::new(&deployment));
+    let thief = SigningKey::from_bytes(&[66; 32]);
+    let stolen = |seq: u64| {
+        let mut list = lists.list(seq, 2, &[]);
+        list.coordinator.get_mut(&Lists::id(2)).unwrap().key = Key(thief.public().clone());
+        SignedKeyList::sign(list, &thief).unwrap().hand_over(&lists.key(1)).unwrap()
+    };
+    let by = |round, list: &SignedKeyList, key: &SigningKey| {
+        announce(&deployment, round, list.unverified().hash().unwrap(), key)
+    };
+    let rest = |run: &mut Run<'_>, root: &TrustRoot| {
+        let participant = run.participants.get_mut(&0).unwrap();
+        participant.tell(NOW + 10);
+        participant.rest_on(Anchor::Root(Box::new(root.clone())));
+    };
+    // The root of before the theft: the thief's list goes on from the key that it names, and is taken.
+    let first = root(None, 1, &lists.key(1));
+    rest(&mut run, &first);
+    tell(&mut run, 0, &stolen(1)).unwrap();
+    hand(&mut run, 0, by(1, &stolen(1), &thief)).unwrap();
+    assert!(run.participants[&0].current().is_some());
+
+    rest(&mut run, &root(Some(&first), 2, &lists.key(2)));
+    assert!(run.participants[&0].current().is_none(), "the round is left at once");
+    assert_eq!(hand(&mut run, 0, by(2, &stolen(1), &thief)), Err(FaultKind::OtherRoot));
+    tell(&mut run, 0, &stolen(2)).unwrap();
+    assert_eq!(hand(&mut run, 0, by(2, &stolen(2), &thief)), Err(FaultKind::OtherRoot));
+
+    // The coordinator's own next list does not follow from the thief's; the root names its key.
+    let own = lists.next(3, 2);
+    tell(&mut run, 0, &own).unwrap();
+    hand(&mut run, 0, by(2, &own, &lists.key(2))).unwrap();
+    assert_eq!(tell(&mut run, 0, &stolen(4)), Err(FaultKind::BadKeys), "no way back to the thief's");
+    assert_eq!(tell(&mut run, 0, &lists.next(4, 1)), Err(FaultKind::BadKeys), "nor to the stolen one");
+}
+
+/// [ROOT-2]: while a pinned root is awaited, and when it has expired, nothing begins; what is under way goes on.
+#[test]
+fn root_2_nothing_begins_without_the_root() {
+    let deployment = deployment();
+    let (lists, mut run) = (lists(&deployment), Run::new(&deployment));
+    let list = lists.next(1, 1);
+    tell(&mut run, 0, &list).unwrap();
+    let by = |round| announce(&deployment, round, list.unverified().hash().unwrap(), &lists.key(1));
+    let participant = |run: &mut Run<'_>, wall, anchor: Anchor| {
+        let participant = run.participants.get_mut(&0).unwrap();
+        participant.tell(wall);
+        participant.rest_on(anchor);
+    };
+    participant(&mut run, NOW + 10, Anchor::Awaited);
+    assert_eq!(hand(&mut run, 0, by(1)), Err(FaultKind::OtherRoot));
+    let anchor = Anchor::Root(Box::new(root(None, 1, &lists.key(1))));
+    participant(&mut run, NOW + 5_000, anchor.clone());
+    assert_eq!(hand(&mut run, 0, by(1)), Err(FaultKind::OtherRoot), "expired");
+    participant(&mut run, NOW + 10, anchor.clone());
+    hand(&mut run, 0, by(1)).unwrap();
+    participant(&mut run, NOW + 5_000, anchor);
+    assert!(run.participants[&0].current().is_some());
 }

@@ -20,8 +20,8 @@ use quorate_crypto::labels;
 use quorate_crypto::sign::{PublicKey, Signature, SigningKey};
 use quorate_keys::key_list::MAX_CHAIN;
 use quorate_keys::{
-    DeploymentId, EnrolmentRequest, EnrolmentToken, Head, KnownKeys, PartyId, SignedHead, SignedKeyList,
-    signed,
+    DeploymentId, EnrolmentRequest, EnrolmentToken, Head, KnownKeys, PartyId, RenewalRequest, SignedHead,
+    SignedKeyList, signed,
 };
 use quorate_protocol::wire;
 use serde::de::DeserializeOwned;
@@ -95,6 +95,66 @@ impl Welcome {
     }
 }
 
+/// What a party is told about its next key ([RENEW-3]); not yet verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewed {
+    /// Where the next key stands in the registry.
+    pub index: u32,
+    /// Whether rounds are held with the next key from now on.
+    pub ready: bool,
+    /// The registry's head, signed.
+    pub head: SignedHead,
+    /// Inclusion of the next key under that head.
+    pub proof: Vec<Digest>,
+}
+
+/// A next key that is in the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// Who the party is with it.
+    pub id: PartyId,
+    /// Whether rounds are held with it from now on.
+    pub ready: bool,
+}
+
+impl Renewed {
+    /// Checks that the next key stands in the registry, under a head of the coordinator whose keys are known ([RENEW-3],
+    /// [REG-3]).
+    ///
+    /// # Errors
+    /// [`TransportError::Enrolment`].
+    pub fn verify(self, keys: &KnownKeys, key: &PublicKey) -> Result<Granted, TransportError> {
+        let deployment = keys.deployment();
+        let known = self.head.verify(deployment, keys.active()).map_err(|_| TransportError::Enrolment)?;
+        if !known.head().contains(deployment, self.index, key, &self.proof) {
+            return Err(TransportError::Enrolment);
+        }
+        Ok(Granted { id: PartyId::new(self.index, key), ready: self.ready })
+    }
+}
+
+/// A [`RenewalRequest`] as it travels.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct NextKey {
+    version: u32,
+    key: PublicKey,
+    by_current: Signature,
+    by_next: Signature,
+}
+
+impl From<&RenewalRequest> for NextKey {
+    fn from(request: &RenewalRequest) -> Self {
+        let RenewalRequest { version, key, by_current, by_next } = request.clone();
+        Self { version, key, by_current, by_next }
+    }
+}
+
+impl From<NextKey> for RenewalRequest {
+    fn from(NextKey { version, key, by_current, by_next }: NextKey) -> Self {
+        Self { version, key, by_current, by_next }
+    }
+}
+
 /// What is asked.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Request {
@@ -132,6 +192,7 @@ pub(crate) enum Answer {
     Refused(u8),
     Welcome(Box<Welcome>),
     Certificate { certificate: Vec<u8>, seconds: u32 },
+    Renewed(Box<Renewed>),
 }
 
 /// A registered party asks for a certificate.
@@ -287,5 +348,33 @@ mod tests {
         }
         let other = Welcome { coordinator: key(2).public().clone(), ..welcome(&[], 2) };
         assert_eq!(verify(other), Err(()), "not the pinned one");
+    }
+
+    /// [RENEW-3], [REG-3]: a next key counts as recorded where its inclusion is shown under a head of the coordinator, and nowhere
+    /// else: for another the key in force would be given up for nothing.
+    #[test]
+    fn renew_3_a_next_key_is_where_the_registry_shows_it() {
+        let (founding, next) = (key(1), key(100));
+        let deployment = DeploymentId::new("test", founding.public());
+        let mut registry = Registry::new(deployment);
+        registry.append(key(99).public().clone()).unwrap();
+        registry.append(next.public().clone()).unwrap();
+        let renewed = |index: u32, signer: u32| Renewed {
+            index,
+            ready: true,
+            head: registry.sign_head(&key(signer)),
+            proof: registry.inclusion(index, 2).unwrap(),
+        };
+        let keys = KnownKeys::founding(deployment, founding.public());
+        let granted = renewed(1, 1).verify(&keys, next.public()).unwrap();
+        assert_eq!(granted, Granted { id: PartyId::new(1, next.public()), ready: true });
+        let refused = |renewed: Renewed, key: &PublicKey| {
+            assert!(matches!(renewed.verify(&keys, key), Err(TransportError::Enrolment)));
+        };
+        refused(renewed(0, 1), next.public());
+        refused(renewed(1, 1), key(98).public());
+        refused(renewed(1, 2), next.public());
+        refused(Renewed { index: 0, ..renewed(1, 1) }, next.public());
+        refused(Renewed { proof: Vec::new(), ..renewed(1, 1) }, next.public());
     }
 }

@@ -47,6 +47,8 @@ codes! {
         Token = 6, "the token entitles to nothing";
         /// The coordinator could not do it.
         Failed = 7, "the coordinator could not do it";
+        /// The party's key is not renewed: it was revoked or replaced, or another next key was asked for ([RENEW-2]).
+        Enrol = 8, "this key is not renewed: enrol again, with a new token in a new folder";
     }
 }
 

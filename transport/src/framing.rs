@@ -28,7 +28,7 @@ impl From {
     const fn limit(self, kind: u8) -> Option<usize> {
         match (self, kind) {
             (Self::Party, 2 | 4 | 8 | 12 | 14 | 16 | 18 | 19)
-            | (Self::Coordinator, 1 | 3 | 5 | 7 | 9 | 11 | 13 | 15 | 17) => wire::limit(kind),
+            | (Self::Coordinator, 1 | 3 | 5 | 6 | 7 | 9 | 11 | 13 | 15 | 17) => wire::limit(kind),
             _ => None,
         }
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::binding::{self, Binding};
-use crate::enrol::{Answer, CertificateRequest, Request};
+use crate::enrol::{Answer, CertificateRequest, NextKey, Request};
 use crate::staging::UploadHeader;
 
 /// A request on the protocol of strangers.
@@ -43,6 +43,18 @@ pub fn upload_header(bytes: &[u8]) -> bool {
 pub fn certificate(der: &[u8]) -> bool {
     let _ = binding::public_key_of(der);
     Binding::of(der).is_some_and(|binding| Binding::parse(&binding.to_uri()) == Some(binding))
+}
+
+/// A request for a party's next key.
+#[must_use]
+pub fn next_key(body: &[u8]) -> bool {
+    canonical::<NextKey>(body)
+}
+
+/// A body of the latter, for a corpus.
+#[must_use]
+pub fn next_key_body(request: &quorate_keys::RenewalRequest) -> Vec<u8> {
+    wire::body(&NextKey::from(request))
 }
 
 /// Bodies of the three kinds, for a corpus: enrolment, certificate request by the same key, refusal and certificate.

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::PublicKey;
-use quorate_keys::{EnrolmentRequest, PartyId};
+use quorate_keys::{EnrolmentRequest, PartyId, RenewalRequest};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use crate::enrol::Welcome;
+use crate::enrol::{Renewed, Welcome};
 use crate::error::{Closed, Refusal};
 use crate::staging::UploadHeader;
 
@@ -63,6 +63,22 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Enrols a key ([REG-2]). The answer may get lost: the same key with the same token must get the same answer.
     fn enrol(&self, request: EnrolmentRequest) -> impl Future<Output = Result<Welcome, Refusal>> + Send;
+
+    /// Records a connected party's next key ([RENEW-1], [RENEW-2]). The answer may get lost: the same request must get
+    /// the same answer, but for whether the key may be taken up.
+    /// Who keeps no keys of parties renews none.
+    fn renew(
+        &self,
+        _peer: Peer,
+        _request: RenewalRequest,
+    ) -> impl Future<Output = Result<Renewed, Refusal>> + Send {
+        async { Err(Refusal::NotNow) }
+    }
+
+    /// The trust root of this version, if there is one to give out ([ROOT-1]).
+    fn root(&self, _peer: Peer, _version: u64) -> impl Future<Output = Option<Arc<[u8]>>> + Send {
+        async { None }
+    }
 
     /// The key of a party that may have a certificate; `None` for an unknown or an evicted one.
     fn key(&self, index: u32) -> impl Future<Output = Option<PublicKey>> + Send;

@@ -39,7 +39,7 @@ mod transfer;
 
 pub use authority::{Authority, AuthorityError, Pin, PinError};
 pub use binding::Binding;
-pub use enrol::{Enrolled, Welcome};
+pub use enrol::{Enrolled, Granted, Renewed, Welcome};
 pub use error::{Closed, Refusal, TransportError};
 pub use handler::{FrameSender, Handler, Peer, SendError, Uploaded};
 pub use limits::Limits;

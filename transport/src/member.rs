@@ -5,6 +5,8 @@
 //! 2 upload    header ─▶ ◀─ offset ─▶ the rest ◀─ receipt                     staging.rs
 //! 3 download  hash, offset ─▶ ◀─ length, the rest
 //! 4 renewal   a new certificate                                             enrol.rs
+//! 5 next key  the party's next identity key ([RENEW-1])                     enrol.rs
+//! 6 root      version; ◀─ the trust root of that version ([ROOT-1])
 //! ```
 //!
 //! Every answer begins with a byte: 0, or the code of a [`Refusal`].
@@ -22,7 +24,7 @@ use quorate_crypto::hash::{Digest, sha256};
 use quorate_protocol::wire::{self, Contribution, HEADER, Message as _};
 use tokio::time::timeout;
 
-use crate::enrol::{self, CertificateRequest, REQUEST};
+use crate::enrol::{self, Answer, CertificateRequest, NextKey, REQUEST};
 use crate::error::{Closed, Refusal};
 use crate::framing::{self, From};
 use crate::handler::{FrameQueue, FrameSender, Handler, Peer, Uploaded};
@@ -35,6 +37,8 @@ pub(crate) const CONTROL: u8 = 1;
 pub(crate) const UPLOAD: u8 = 2;
 pub(crate) const DOWNLOAD: u8 = 3;
 pub(crate) const RENEWAL: u8 = 4;
+pub(crate) const NEXT_KEY: u8 = 5;
+pub(crate) const ROOT: u8 = 6;
 /// What an answer begins with that is no refusal.
 pub(crate) const FINE: u8 = 0;
 
@@ -139,6 +143,27 @@ async fn exchange<H: Handler>(
             }
             let answer = certify(shared, connection, &request).await;
             enrol::send(&mut send, &answer, &shared.limits).await
+        }
+        NEXT_KEY => {
+            let request: NextKey = enrol::read(&mut recv, REQUEST, &shared.limits).await?;
+            let answer = match shared.handler.renew(peer, request.into()).await {
+                Ok(renewed) => Answer::Renewed(Box::new(renewed)),
+                Err(refusal) => Answer::refused(refusal),
+            };
+            enrol::send(&mut send, &answer, &shared.limits).await
+        }
+        ROOT => {
+            let version = u64::from_le_bytes(Pace::request(&shared.limits).exact(&mut recv).await?);
+            match shared.handler.root(peer, version).await {
+                Some(root) => {
+                    let length = u32::try_from(root.len()).map_err(|_| Broken::Protocol)?;
+                    write(&mut send, &[FINE], &shared.limits).await?;
+                    write(&mut send, &length.to_le_bytes(), &shared.limits).await?;
+                    write_shared(&mut send, Bytes::from_owner(root), &shared.limits).await?;
+                }
+                None => write(&mut send, &[Refusal::Unknown.code()], &shared.limits).await?,
+            }
+            send.finish().map_err(|_| Broken::Lost)
         }
         _ => Err(Broken::Protocol),
     }

@@ -19,14 +19,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{Endpoint, Incoming, VarInt};
+use quorate_crypto::hash::{Digest, sha256};
 use quorate_keys::PartyId;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::authority::{Authority, Pin};
-use crate::binding::Binding;
+use crate::authority::{Authority, Credentials, Pin};
+use crate::binding::{Binding, public_key_of};
 use crate::error::{Closed, TransportError};
 use crate::handler::{Handler, Peer};
 use crate::limits::Limits;
@@ -49,6 +50,7 @@ pub(crate) struct Shared<H> {
     pub(crate) staging: Staging,
     endpoint: Endpoint,
     certificate: Arc<Renewable>,
+    shown: Mutex<Digest>,
     revoked: Revoked,
     live: Mutex<BTreeMap<u32, (u64, quinn::Connection)>>,
     connections: AtomicU64,
@@ -56,6 +58,7 @@ pub(crate) struct Shared<H> {
     strangers: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
     retried: AtomicU64,
+    pub(crate) certified: AtomicU64,
 }
 
 /// What an endpoint has done, for metrics and tests.
@@ -73,6 +76,8 @@ pub struct Counts {
     pub accepted: u64,
     /// Handshakes refused for lack of room.
     pub refused: u64,
+    /// Certificates given to parties.
+    pub certified: u64,
 }
 
 impl<H: Handler> Server<H> {
@@ -87,6 +92,7 @@ impl<H: Handler> Server<H> {
         handler: H,
     ) -> Result<Self, TransportError> {
         let certificate = authority.server(limits.server_certificate)?;
+        let shown = Mutex::new(fingerprint(&certificate));
         let certificate = Arc::new(Renewable::new(certificate).map_err(|_| TransportError::Tls)?);
         let revoked = Revoked::default();
         let (der, deployment) = (authority.der(), **authority.deployment());
@@ -104,6 +110,7 @@ impl<H: Handler> Server<H> {
             staging: Staging::new(limits.staging),
             endpoint,
             certificate,
+            shown,
             revoked,
             live: Mutex::default(),
             connections: AtomicU64::new(0),
@@ -111,6 +118,7 @@ impl<H: Handler> Server<H> {
             strangers: Arc::new(Semaphore::new(limits.strangers)),
             handshakes: Arc::new(Semaphore::new(limits.handshakes)),
             retried: AtomicU64::new(0),
+            certified: AtomicU64::new(0),
             authority,
             limits,
         });
@@ -151,6 +159,12 @@ impl<H: Handler> Server<H> {
         }
     }
 
+    /// SHA-256 of the TLS public key (SubjectPublicKeyInfo, DER) in the certificate that is shown now.
+    #[must_use]
+    pub fn certificate(&self) -> Digest {
+        *self.shared.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes and takes into use a new certificate of the coordinator. Connections that live are not touched.
     ///
     /// # Errors
@@ -170,6 +184,7 @@ impl<H: Handler> Server<H> {
             retried: shared.retried.load(Ordering::Relaxed),
             accepted: stats.accepted_handshakes,
             refused: stats.refused_handshakes,
+            certified: shared.certified.load(Ordering::Relaxed),
         }
     }
 
@@ -207,7 +222,12 @@ impl<H: Handler> Shared<H> {
 
     fn renew(&self) -> Result<(), TransportError> {
         let credentials = self.authority.server(self.limits.server_certificate)?;
-        self.certificate.renew(credentials).map_err(|_| TransportError::Tls)
+        let key = fingerprint(&credentials);
+        // One after the other: what is shown and what is said of it agree.
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        self.certificate.renew(credentials).map_err(|_| TransportError::Tls)?;
+        *shown = key;
+        Ok(())
     }
 
     pub(crate) fn is_revoked(&self, index: u32) -> bool {
@@ -234,6 +254,12 @@ impl<H: Handler> Shared<H> {
             live.remove(&peer.id.index);
         }
     }
+}
+
+/// SHA-256 of the key that a certificate is about.
+fn fingerprint(credentials: &Credentials) -> Digest {
+    let key = credentials.chain.first().and_then(|certificate| public_key_of(certificate));
+    sha256(&[&key.unwrap_or_default()])
 }
 
 /// A new certificate at half of the old one's life.

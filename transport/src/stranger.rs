@@ -1,6 +1,7 @@
 //! Connections without a certificate: one bounded request, one answer, closed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use quorate_keys::EnrolmentRequest;
 use tokio::time::timeout;
@@ -60,6 +61,7 @@ pub(crate) async fn certify<H: Handler>(
     let (id, life) = (quorate_keys::PartyId::new(request.index, &key), shared.limits.party_certificate);
     match authority.certify(id, &request.key, life) {
         Ok(certificate) => {
+            shared.certified.fetch_add(1, Ordering::Relaxed);
             Answer::Certificate { certificate, seconds: u32::try_from(life.as_secs()).unwrap_or(u32::MAX) }
         }
         Err(_) => Answer::refused(Refusal::Invalid),

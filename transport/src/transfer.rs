@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use quinn::{Connection, RecvStream, SendStream};
 use quorate_crypto::hash::{Digest, sha256};
+use quorate_keys::RenewalRequest;
+use quorate_keys::root::MAX_ROOT;
 use tokio::time::timeout;
 
+use crate::enrol::{self, ANSWER, Answer, NextKey, Renewed};
 use crate::error::{Refusal, TransportError};
 use crate::limits::Limits;
-use crate::member::{DOWNLOAD, FINE, UPLOAD};
+use crate::member::{DOWNLOAD, FINE, NEXT_KEY, ROOT, UPLOAD};
 use crate::pace::{Broken, Pace, write};
 use crate::session::lost;
 use crate::staging::UploadHeader;
@@ -98,6 +101,44 @@ impl Exchanges {
         }
         let filled = Pace::new(&self.limits).fill(&mut recv, into, length).await;
         filled.map_err(|broken| self.lost(broken))
+    }
+
+    /// Asks for the party's next key to be recorded ([RENEW-1]); the same request may be sent again and again.
+    ///
+    /// # Errors
+    /// [`TransportError::Refused`]: with [`Refusal::NotNow`] the key is not due, with [`Refusal::Enrol`] it never will be.
+    pub async fn renew(&self, request: &RenewalRequest) -> Result<Renewed, TransportError> {
+        let (mut send, mut recv) = self.open(NEXT_KEY, &[]).await?;
+        let limits = Limits { request: self.limits.request * 6, ..(*self.limits).clone() };
+        let ask = async {
+            enrol::send(&mut send, &NextKey::from(request), &limits).await?;
+            enrol::read(&mut recv, ANSWER, &limits).await
+        };
+        match ask.await.map_err(|broken| self.lost(broken))? {
+            Answer::Renewed(renewed) => Ok(*renewed),
+            other => Err(other.refusal()),
+        }
+    }
+
+    /// The trust root of this version; `None` if the coordinator has none ([ROOT-1]). Nothing of it is verified.
+    ///
+    /// # Errors
+    /// [`TransportError::Length`] if it is longer than a root may be.
+    pub async fn root(&self, version: u64) -> Result<Option<Vec<u8>>, TransportError> {
+        let (_send, mut recv) = self.open(ROOT, &version.to_le_bytes()).await?;
+        match self.accepted(&mut recv).await {
+            Err(TransportError::Refused(Refusal::Unknown)) => return Ok(None),
+            outcome => outcome?,
+        }
+        let length = Pace::request(&self.limits).exact(&mut recv).await;
+        let length = u32::from_le_bytes(length.map_err(|broken| self.lost(broken))?) as usize;
+        if length > MAX_ROOT {
+            return Err(TransportError::Length);
+        }
+        let mut root = Vec::new();
+        let filled = Pace::new(&self.limits).fill(&mut recv, &mut root, length).await;
+        filled.map_err(|broken| self.lost(broken))?;
+        Ok(Some(root))
     }
 
     async fn open(&self, kind: u8, request: &[u8]) -> Result<(SendStream, RecvStream), TransportError> {

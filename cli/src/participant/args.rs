@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use quorate_participant::config::named_of;
+use quorate_crypto::hash::Digest;
+use quorate_participant::config::{bytes_of, named_of};
 use quorate_protocol::policy::NamedCommittee;
 use quorate_sim::task::TaskKind;
 use quorate_transport::Pin;
@@ -50,6 +51,9 @@ pub struct JoinArgs {
     /// Folder of this device, made if it is not there
     #[arg(long, value_name = "DIR")]
     pub state: PathBuf,
+    /// Fingerprint of the deployment's first trust root, from its operator: 64 hexadecimal digits
+    #[arg(long, value_name = "FINGERPRINT", value_parser = root)]
+    pub root: Option<Digest>,
     /// Whether a committee may be named: refused, anybody, or the hash of the list of ids you trust
     #[arg(long, value_name = "refused|anybody|HASH", default_value = "refused", value_parser = named)]
     pub trust_committee: NamedCommittee,
@@ -141,6 +145,10 @@ fn shard(text: &str) -> Result<Shard, &'static str> {
         Some((i, of)) if (1..=of).contains(&i) => Ok(Shard { index: i - 1, of }),
         _ => Err("expected i/n with i from 1 to n, such as 3/20"),
     }
+}
+
+fn root(text: &str) -> Result<Digest, &'static str> {
+    bytes_of(text).map(Digest::from_bytes).ok_or("expected 64 hexadecimal digits")
 }
 
 fn named(text: &str) -> Result<NamedCommittee, &'static str> {

@@ -26,8 +26,12 @@ pub fn join(args: &JoinArgs) -> Result<(), Failure> {
         );
     }
     let runtime = runtime()?;
-    let client = runtime
-        .block_on(async { Client::builder(&args.state).policy(policy).join(address, args.pin, token).await });
+    let builder = Client::builder(&args.state).policy(policy);
+    let builder = match args.root {
+        Some(fingerprint) => builder.root(fingerprint),
+        None => builder,
+    };
+    let client = runtime.block_on(async { builder.join(address, args.pin, token).await });
     let client = client.map_err(|error| failure(&error))?;
     println!("joined {:?} as party {}", client.deployment(), client.id().index);
     println!("key {}", client.id().key_hash);

@@ -73,7 +73,15 @@ fn everything() {
     spool_failed(&std::io::Error::other("0123abcd"));
     store_failed("locked");
     stopping(Some(42));
-    stopped(&Counts { members: 0, handshakes: 0, strangers: 0, retried: 0, accepted: 5, refused: 1 });
+    stopped(&Counts {
+        members: 0,
+        handshakes: 0,
+        strangers: 0,
+        retried: 0,
+        accepted: 5,
+        refused: 1,
+        certified: 7,
+    });
 }
 
 fn captured(work: impl FnOnce()) -> Vec<Fields> {

@@ -5,13 +5,14 @@
 //! | `coordinator/identity` | K3 | init, then the keeper | in the room until it has retired |
 //! | `audit/log` | K5, version = shard | the log, then the keeper | in the room until it has retired |
 //! | `model/global` | K6 | the keeper | in the room until it has retired |
-//! | `participant/INDEX` | K1 | the device | never here |
+//! | `transport/coordinator` | K2 | the endpoint (`certificates.rs`) | in memory alone |
+//! | `participant/INDEX` | K1 | the device (`parties.rs`) | never here |
 //! | `round/updates` | K8, version = round | the parties | never here |
 
 use getrandom::SysRng;
 use quorate_crypto::ecdsa::EcdsaKey;
 use quorate_crypto::hash::{Digest, sha256};
-use quorate_crypto::sign::{PublicKey, SigningKey};
+use quorate_crypto::sign::SigningKey;
 use quorate_keys::audit::{Fact, Value, audit_key};
 use quorate_keys::inventory::event::{Algorithm, Cause, Change, Event, Origin};
 use quorate_keys::inventory::word::Actor;
@@ -21,7 +22,7 @@ use rand_core::UnwrapErr;
 use zeroize::Zeroizing;
 
 use super::{Keeper, KeeperError, RoomError, word};
-use crate::audit::{Particulars, party, round_keys};
+use crate::audit::{Particulars, round_keys};
 
 /// The coordinator's identity: signs manifests, heads, closes, results.
 #[must_use]
@@ -186,29 +187,6 @@ impl Keeper {
         EcdsaKey::from_bytes(&bytes).map_err(|_| damaged())
     }
 
-    /// A party enrolled with this key; said twice it counts once.
-    pub(crate) fn enrolled(&mut self, at: At, index: u32, key: &PublicKey) -> Result<(), KeeperError> {
-        let id = party(index);
-        if self.inventory.line(&id.name).is_some() {
-            return Ok(());
-        }
-        let owner = word(&format!("participant:{index}"));
-        let origin = Origin { owner, ..ours(key.key_hash(), Algorithm::Ed25519) };
-        self.first(at, &id, (origin, Value::Key(key.clone())))
-    }
-
-    /// A party was removed: its key protects and processes nothing any more.
-    pub(crate) fn removed(&mut self, at: At, index: u32) -> Result<(), KeeperError> {
-        let id = party(index);
-        if self.inventory.key(&id).is_none_or(|key| !key.state.processes()) {
-            return Ok(());
-        }
-        if self.inventory.protecting(&id.name).is_ok() {
-            self.done(at, &id, (Cause::Event(EVICTION), Change::Retiring))?;
-        }
-        self.done(at, &id, (Cause::Event(EVICTION), Change::Retired))
-    }
-
     /// A round begins: its secrets exist.
     pub(crate) fn begun(&mut self, at: At, round: u64, facts: Particulars) -> Result<(), KeeperError> {
         let key = round_keys(round);
@@ -251,5 +229,3 @@ impl Keeper {
         self.happened(destroyed, how, facts)
     }
 }
-
-const EVICTION: quorate_keys::inventory::event::Trigger = quorate_keys::inventory::event::Trigger::Eviction;

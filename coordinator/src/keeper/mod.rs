@@ -15,9 +15,11 @@
 //! The inventory holds ids, fingerprints and dates, no secrets. Nothing that was recorded counts before
 //! [`Keeper::settle`] has returned `Ok`; the node acts after it ([KL-25]).
 
+mod certificates;
 mod lines;
 mod list;
 mod order;
+mod parties;
 mod room;
 mod roots;
 mod sign;
@@ -41,9 +43,11 @@ use thiserror::Error;
 
 use crate::audit::{Audit, AuditError, Particulars, event, text};
 
+pub use certificates::certificate_line;
 pub use lines::{audit_line, identity_line, model_line};
 pub use list::NextList;
 pub use order::{Approvers, FRESH, MAX_ORDER, Order, OrderError, SignedOrder};
+pub(crate) use parties::Unrenewed;
 pub use room::{PlainRoom, Room, RoomError};
 pub use roots::{Roots, RootsError};
 pub use sign::{MODEL_FILE, ModelFacts};
@@ -139,6 +143,10 @@ pub struct Keeper {
     public: BTreeMap<KeyId, Value>,
     /// Whose signature parties know: that of the list in force.
     signer: KeyId,
+    /// Identity keys of parties.
+    parties: parties::Parties,
+    /// Why the endpoint is to show another certificate, if it is.
+    certificate_due: Option<Cause>,
     roots: Roots,
     /// Version of the newest root in the log.
     recorded_root: u64,
@@ -171,6 +179,8 @@ impl Keeper {
             deployment: places.deployment,
             public: told.public,
             signer: identity_line().version(1),
+            parties: parties::Parties::default(),
+            certificate_due: None,
             roots: places.roots,
             recorded_root: told.root,
         };

@@ -93,6 +93,20 @@ impl Roots {
         Ok(root)
     }
 
+    /// The roots that a party may ask for, in order, as they were signed; verified step by step.
+    ///
+    /// # Errors
+    /// [`RootsError`].
+    pub fn all(&self) -> Result<Vec<Vec<u8>>, RootsError> {
+        let (mut all, mut newest) = (Vec::new(), None);
+        for version in 1.. {
+            let Some(signed) = self.read(version)? else { break };
+            all.push(signed.to_bytes().map_err(|error| RootsError::Root { version, error })?);
+            newest = Some(follow(newest.as_ref(), signed)?);
+        }
+        Ok(all)
+    }
+
     fn read(&self, version: u64) -> Result<Option<SignedRoot>, RootsError> {
         let bytes = match fs::read(self.folder.join(format!("{version}.json"))) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -117,6 +131,19 @@ fn follow(before: Option<&TrustRoot>, signed: SignedRoot) -> Result<TrustRoot, R
 }
 
 impl Keeper {
+    /// The roots that were recorded, for those that ask.
+    pub(crate) fn recorded_roots(&self) -> Result<Vec<Vec<u8>>, RootsError> {
+        let mut all = self.roots.all()?;
+        all.truncate(usize::try_from(self.recorded_root).unwrap_or(usize::MAX));
+        Ok(all)
+    }
+
+    /// Version of the newest root that was recorded; 0 if none was.
+    #[must_use]
+    pub const fn root_version(&self) -> u64 {
+        self.recorded_root
+    }
+
     /// Takes up roots that came since, and records each; whether there was one.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use quorate_keys::audit::{Fact, audit_key};
+use quorate_keys::inventory::event::Cause;
 use quorate_keys::state::State;
 use quorate_keys::sweep::{KeyOp, sweep};
 use quorate_keys::when::At;
@@ -30,6 +31,8 @@ impl Keeper {
         self.match_wrapping(at)?;
         for _ in 0..MOST {
             let mut due = sweep(at, &self.inventory, &self.policy);
+            self.parties.wanted(&due);
+            self.certificate_wanted(&due);
             due.retain(can_be_done);
             if due.is_empty() {
                 break;
@@ -122,8 +125,11 @@ fn can_be_done(op: &KeyOp) -> bool {
         KeyOp::Generate { .. } => is_ours(class),
         KeyOp::Refresh { .. } => false,
         KeyOp::Move { .. } => class != Class::Data,
+        // A party's next key is in force when the party has taken it up.
+        KeyOp::Activate { cause, .. } if class == Class::Participant => *cause == Cause::First,
+        KeyOp::Activate { .. } if class == Class::Transport => true,
         KeyOp::Activate { .. } | KeyOp::Retire { .. } | KeyOp::Destroy { .. } | KeyOp::Wipe { .. } => {
-            is_ours(class) || matches!(class, Class::Participant | Class::Round)
+            is_ours(class) || matches!(class, Class::Participant | Class::Round | Class::Transport)
         }
     }
 }

@@ -15,17 +15,17 @@ use super::{
 };
 use crate::audit::{Audit, AuditPlaces, log_name};
 
-const DAY: u64 = 86_400;
+pub(super) const DAY: u64 = 86_400;
 
 fn identity() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])
 }
 
-fn deployment() -> DeploymentId {
+pub(super) fn deployment() -> DeploymentId {
     DeploymentId::new("test", identity().public())
 }
 
-fn at(time: u64) -> At {
+pub(super) fn at(time: u64) -> At {
     At::new(Time(time), 0)
 }
 
@@ -44,24 +44,24 @@ fn open_with(folder: &Path, now: u64, key: &SigningKey) -> Result<Keeper, Keeper
     Keeper::open(audit, places, policy(), key, at(now))
 }
 
-fn open(folder: &Path, now: u64) -> Keeper {
+pub(super) fn open(folder: &Path, now: u64) -> Keeper {
     open_with(folder, now, &identity()).unwrap()
 }
 
 /// What the log says, read as a stranger with its first key reads it.
-fn told(folder: &Path) -> Told {
+pub(super) fn told(folder: &Path) -> Told {
     let key = std::fs::read_to_string(folder.join("audit-keys/log.vkey")).unwrap();
     let (_, key) = parse_verifier_key(key.trim()).unwrap();
     let trust = Trust { name: log_name(&deployment()), keys: [(1, key)].into() };
     tell(&Directory::new(&folder.join("audit")), &trust, &[]).unwrap()
 }
 
-fn id(text: &str) -> KeyId {
+pub(super) fn id(text: &str) -> KeyId {
     text.parse().unwrap()
 }
 
 /// An order as it comes from the database; its approvals were looked at before.
-fn signed(order: Order) -> SignedOrder {
+pub(super) fn signed(order: Order) -> SignedOrder {
     let nonce = quorate_crypto::hash::Digest::from_bytes([3; 32]);
     SignedOrder { deployment: *deployment(), nonce, created: DAY, order, approvals: [].into() }
 }

@@ -60,7 +60,7 @@ fn sample() -> String {
 }
 
 fn counts() -> Counts {
-    Counts { members: 2, handshakes: 1, strangers: 0, retried: 3, accepted: 20, refused: 4 }
+    Counts { members: 2, handshakes: 1, strangers: 0, retried: 3, accepted: 20, refused: 4, certified: 7 }
 }
 
 /// A sample: name, labels in order, value.

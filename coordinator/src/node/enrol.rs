@@ -77,7 +77,7 @@ impl<S: Store> Task<S> {
         }
         let (token, key) = (request.token.hash(), request.key.key_hash());
         let known = registry.find(&key);
-        let full = registry.len() >= self.rules.most as usize;
+        let full = self.renewals.count(registry.len()) >= self.rules.most as usize;
         if known.is_some_and(|id| self.shared.evicted().contains(&id.index)) || (known.is_none() && full) {
             return Ok(Err(Refusal::Token));
         }

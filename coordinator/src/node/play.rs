@@ -10,6 +10,7 @@ use quorate_protocol::id::Time;
 use quorate_protocol::manifest::Mode;
 
 use super::NodeError;
+use super::renew::Renewals;
 use super::task::{Task, tolerable, wall};
 use crate::audit::{Particulars, said};
 use crate::job::Job;
@@ -75,6 +76,9 @@ impl<S: Store> Task<S> {
         if !self.tend() {
             return Ok(false);
         }
+        if self.hand_over() {
+            return Ok(false);
+        }
         if self.behind && !self.catch_up().await {
             self.why = Some("a model cannot be written: see its folder and disk".to_owned());
             self.wakes.insert(self.now().plus(RETRY));
@@ -107,7 +111,7 @@ impl<S: Store> Task<S> {
         let Some(coordinator) = self.service.coordinator() else {
             return Next::Wait(crate::schedule::Why::Done, None);
         };
-        let at = self.now();
+        let (at, evicted) = (self.now(), self.absent());
         let forecast = self.drawn.get_or_insert_with(|| {
             let draw = |entry: &Entry| coordinator.next_draw(entry.job.round.mode, entry.job.round.invite);
             let drawn: Vec<_> = self.jobs.iter().map(draw).collect();
@@ -115,7 +119,6 @@ impl<S: Store> Task<S> {
             self.turns.rest(drawn.iter().flatten().flat_map(|drawn| &drawn.panel).copied().collect());
             Forecast(drawn)
         });
-        let evicted = self.shared.evicted();
         let registered = coordinator.registry().len() as u32;
         let here = |index: &u32| self.parties.is_live(*index) && !evicted.contains(index);
         let comes = |index: &u32| here(index) || self.turns.is_near(at, *index) && !evicted.contains(index);
@@ -149,9 +152,9 @@ impl<S: Store> Task<S> {
 
     /// Calls these parties to a ceremony.
     fn call(&mut self, parties: Vec<u32>) -> Result<bool, NodeError> {
-        let enrolled =
+        let registered =
             self.service.coordinator().map_or(0, |coordinator| coordinator.registry().len() as u32);
-        let config = self.plan.ceremony_of(parties, enrolled, &self.shared.evicted());
+        let config = self.plan.ceremony_of(parties, registered, (&self.renewals, &self.shared.evicted()));
         match self.service.start_ceremony(self.now(), &config) {
             Ok(_) => Ok(true),
             Err(error) => {
@@ -309,8 +312,8 @@ impl<S: Store> Task<S> {
             why,
             epoch: record.map_or(0, |record| record.epoch),
             epoch_rounds_left: left,
-            enrolled: coordinator.map_or(0, |coordinator| coordinator.registry().len() as u32),
-            evicted: self.shared.evicted().len() as u32,
+            enrolled: coordinator.map_or(0, |c| self.renewals.count(c.registry().len()) as u32),
+            evicted: self.shared.evicted().len().saturating_sub(self.renewals.superseded().count()) as u32,
             connected: Arc::new(self.parties.live().collect()),
             current: self.current.as_ref().map(|current| self.shown(current)),
             jobs: self.jobs.iter().map(|entry| (entry.job.name.clone(), self.job_status(entry))).collect(),
@@ -347,24 +350,25 @@ impl<S: Store> Task<S> {
 
 impl Plan {
     /// The ceremony that makes the next epoch.
-    pub(crate) fn ceremony_of(
+    pub(super) fn ceremony_of(
         &self,
         parties: Vec<u32>,
-        enrolled: u32,
-        evicted: &BTreeSet<u32>,
+        registered: u32,
+        (renewals, evicted): (&Renewals, &BTreeSet<u32>),
     ) -> CeremonyConfig {
         let may = |index: &u32| !evicted.contains(index);
+        // A key that waits is taken up as soon as the epoch is in force.
         let committee = match &self.committee {
-            Committee::Named(indices) => {
-                CommitteeChoice::Named(indices.iter().copied().filter(may).collect())
-            }
-            Committee::First(count) => {
-                CommitteeChoice::Named((0..enrolled).filter(may).take(*count as usize).collect())
-            }
+            Committee::Named(indices) => CommitteeChoice::Named(
+                indices.iter().map(|index| renewals.newest(*index)).filter(may).collect(),
+            ),
+            Committee::First(count) => CommitteeChoice::Named(
+                renewals.parties(registered).filter(may).take(*count as usize).collect(),
+            ),
             Committee::Drawn(width) => CommitteeChoice::Drawn { width: *width },
         };
         let patience = u32::try_from(self.phase.as_millis()).unwrap_or(u32::MAX);
-        let cohort_width = self.cohort_width.unwrap_or(enrolled);
+        let cohort_width = self.cohort_width.unwrap_or(registered);
         let (rounds, restarts) = (self.rounds, self.restarts);
         CeremonyConfig { parties, committee, cohort_width, rounds, patience, restarts }
     }

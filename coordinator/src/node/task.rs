@@ -15,7 +15,7 @@ use quorate_transport::{Peer, Server};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
-use super::{Fit, NodeError, Stop, contribute, enrol, keys, play};
+use super::{Fit, NodeError, Stop, contribute, enrol, keys, play, renew};
 use crate::audit::{self, Particulars};
 use crate::config::Retention;
 use crate::hub::{Command, Hub, Shared};
@@ -64,6 +64,8 @@ pub(super) struct Task<S> {
     pub(super) vector_bytes: u64,
     pub(super) drawn: Option<play::Forecast>,
     pub(super) enrolments: Vec<enrol::Enrolment>,
+    /// Parties' next keys.
+    pub(super) renewals: renew::Renewals,
     /// Lists of keys that wait for the end of what is under way.
     pub(super) publications: VecDeque<keys::Waiting>,
     /// Answers to contributions that are folded and not settled yet.
@@ -164,7 +166,9 @@ impl<S: Store> Task<S> {
             self.take(command).await?;
         }
         self.settle_receipts().await?;
-        self.enrol_all().await
+        self.take_up_all();
+        self.enrol_all().await?;
+        self.renew_all().await
     }
 
     pub(super) async fn take(&mut self, command: Command) -> Result<(), NodeError> {
@@ -174,6 +178,8 @@ impl<S: Store> Task<S> {
                 self.parties.connected(peer, sender);
                 self.changed();
                 self.take_turns(peer.id.index);
+                self.connected(peer.id.index);
+                self.tell_due(peer.id.index);
                 if self.invited.contains(&peer.id.index) {
                     self.parties.nudge(peer.id.index);
                 }
@@ -192,6 +198,9 @@ impl<S: Store> Task<S> {
             }
             Command::Publish(waiting) => self.publish_soon(waiting)?,
             Command::Enrol(request, answer) => self.enrolments.push(enrol::Enrolment { request, answer }),
+            Command::Renew(peer, request, answer) => {
+                self.renewals.asked.push(renew::Asked { peer, request, answer });
+            }
         }
         Ok(())
     }
@@ -243,6 +252,9 @@ impl<S: Store> Task<S> {
     /// A contributor that was away when its round ended hears of it when it polls ([RES-1]).
     pub(super) fn remind(&mut self, index: u32, frame: &[u8]) {
         let polls = matches!(wire::split(frame), Ok((wire::Poll::TYPE, ..)));
+        if polls {
+            self.tell_due(index);
+        }
         let notice = self.service.coordinator().filter(|_| polls).and_then(|machine| machine.notice(index));
         if let Some(notice) = notice {
             self.parties.send(index, &notice);
@@ -252,29 +264,50 @@ impl<S: Store> Task<S> {
     /// Evictions that were written to the database meanwhile.
     pub(super) async fn housekeep(&mut self) -> Result<(), NodeError> {
         match self.store.evicted().await {
-            Ok(evicted) => self.evict(evicted),
+            Ok(evicted) => {
+                let all = self.whole_parties(&evicted);
+                for index in all.difference(&evicted) {
+                    // The row of another of the party's entries; what counts is said below, whatever becomes of it.
+                    let _ =
+                        self.store.node_evict(*index, wall(), "another entry of its party was evicted").await;
+                }
+                self.evict(all);
+            }
             Err(_) => crate::events::store_failed("evictions"),
         }
         self.orders().await
     }
 
-    pub(super) fn evict(&mut self, evicted: BTreeSet<u32>) {
+    /// With each entry all entries of its party.
+    pub(super) fn whole_parties(&self, evicted: &BTreeSet<u32>) -> BTreeSet<u32> {
+        let mut all = evicted.clone();
+        for index in evicted {
+            let line = self.keeper.as_ref().and_then(|keeper| Some((keeper, &keeper.party_at(*index)?.name)));
+            all.extend(line.into_iter().flat_map(|(keeper, line)| keeper.indices(line)));
+        }
+        all
+    }
+
+    /// Shuts out these entries; those that were superseded stay out.
+    pub(super) fn evict(&mut self, mut evicted: BTreeSet<u32>) {
         let known = self.shared.evicted();
+        evicted.extend(self.renewals.superseded());
         if evicted == known {
             return;
         }
         for index in evicted.difference(&known) {
             crate::events::evicted(*index);
-            self.note(What::PartyRemoved, audit::party(*index), "evicted", Particulars::new());
+            let key = self.keeper.as_ref().and_then(|keeper| keeper.party_at(*index).cloned());
+            let key = key.unwrap_or_else(|| audit::party(*index));
+            self.note(What::PartyRemoved, key, "evicted", Particulars::new());
             self.key_event(|keeper, at| keeper.removed(at, *index));
         }
         self.shared.evict(evicted.clone());
-        self.service.exclude(evicted.clone());
-        self.drawn = None;
-        self.changed();
         if let Some(server) = &self.server {
             server.revoke(evicted);
         }
+        self.match_renewals();
+        self.stand_aside();
         // Removed at once; a log that is closed at this moment hears of it when it takes something again.
         let _ = self.recorded();
     }

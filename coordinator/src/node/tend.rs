@@ -1,12 +1,12 @@
 //! The node's keys: what happens to them is recorded, what is due is done between rounds, orders are carried out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use quorate_keys::audit::What;
 use quorate_keys::report::report;
-use quorate_keys::when::{At, Time};
-use quorate_keys::{Class, KeyId, SignedKeyList};
+use quorate_keys::when::{At, Time as KeyTime};
+use quorate_keys::{KeyId, SignedKeyList};
 
 use super::NodeError;
 use super::task::{Task, tolerable, wall};
@@ -17,9 +17,9 @@ use crate::models::Version;
 use crate::store::{Change, Store};
 
 impl<S: Store> Task<S> {
-    fn at(&self) -> At {
+    pub(super) fn at(&self) -> At {
         let round = self.service.coordinator().map_or(0, |coordinator| coordinator.last_round());
-        At::new(Time(wall() / 1_000), round)
+        At::new(KeyTime(wall() / 1_000), round)
     }
 
     /// Notes for the audit log what is done with a key.
@@ -68,6 +68,12 @@ impl<S: Store> Task<S> {
                 for key in &stepped.changed {
                     crate::events::key_changed(key);
                 }
+                self.match_due();
+                self.match_roots();
+                if let Err(error) = self.match_certificate(at) {
+                    return self.held_up(&error);
+                }
+                self.take_up_late();
                 self.measure(at);
                 let done = self.publish_list(at);
                 self.tended = done.then(Instant::now);
@@ -75,6 +81,32 @@ impl<S: Store> Task<S> {
             }
             Err(error) => self.held_up(&error),
         }
+    }
+
+    /// New trust roots are given out, and whoever is here is told to ask ([ROOT-1]).
+    fn match_roots(&mut self) {
+        let Some(keeper) = &self.keeper else { return };
+        if keeper.root_version() == self.shared.roots_shown() {
+            return;
+        }
+        match keeper.recorded_roots() {
+            Ok(roots) => self.shared.show_roots(roots),
+            Err(error) => return crate::events::keeper_failed(&error.into()),
+        }
+        for index in self.parties.live().collect::<Vec<_>>() {
+            self.parties.nudge(index);
+        }
+    }
+
+    /// The endpoint's certificate: another one if it is due, and what is shown into the inventory.
+    fn match_certificate(&mut self, at: At) -> Result<(), KeeperError> {
+        let (Some(keeper), Some(server)) = (&mut self.keeper, &self.server) else { return Ok(()) };
+        if keeper.certificate_is_due()
+            && let Err(error) = server.renew_certificate()
+        {
+            crate::events::certificate_failed(&error);
+        }
+        keeper.shows(at, server.certificate())
     }
 
     /// Takes the list of keys into force that the inventory asks for. Whether a round may begin.
@@ -173,9 +205,13 @@ impl<S: Store> Task<S> {
         for (index, key) in (0..).zip(&keys) {
             self.key_event(|keeper, at| keeper.enrolled(at, index, key));
         }
-        for index in self.shared.evicted() {
-            self.key_event(|keeper, at| keeper.removed(at, index));
+        let evicted = self.whole_parties(&self.shared.evicted());
+        for index in &evicted {
+            self.key_event(|keeper, at| keeper.removed(at, *index));
         }
+        self.shared.evict(evicted);
+        self.match_renewals();
+        self.stand_aside();
     }
 
     /// Orders that were submitted meanwhile.
@@ -221,17 +257,20 @@ impl<S: Store> Task<S> {
             self.perform().await?;
         }
         // First out, then revoked: a stop in between leaves nobody in whose key is known to be in other hands.
-        if let Order::Revoke { key, .. } = &signed.order
-            && key.class() == Class::Participant
+        if let Order::Revoke { key, since } = &signed.order
+            && self.keeper.as_ref().is_some_and(|keeper| keeper.expels(key, KeyTime(*since)))
             && let Ok(index) = key.name.name().parse()
         {
-            match self.store.node_evict(index, wall(), "its key was revoked").await {
-                Err(_) => return Ok("refused: the database does not take the eviction".to_owned()),
-                Ok(Change::Unknown) => return Ok("refused: no such party".to_owned()),
-                Ok(_) => {}
+            let whole = self.whole_parties(&BTreeSet::from([index]));
+            for index in &whole {
+                match self.store.node_evict(*index, wall(), "its key was revoked").await {
+                    Err(_) => return Ok("refused: the database does not take the eviction".to_owned()),
+                    Ok(Change::Unknown) => return Ok("refused: no such party".to_owned()),
+                    Ok(_) => {}
+                }
             }
             let mut all = self.shared.evicted();
-            all.insert(index);
+            all.extend(whole);
             self.evict(all);
         }
         let Some(keeper) = &mut self.keeper else { return Ok("refused: there is no audit log".to_owned()) };

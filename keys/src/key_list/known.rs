@@ -140,6 +140,30 @@ impl KnownKeys {
         Ok(next)
     }
 
+    /// The same whatever the list's age, for a reader that asks for it later. Whether the root is current is then its to ask, too.
+    ///
+    /// # Errors
+    /// Why not; the reader is as it was then.
+    pub fn follow_by_root(&self, list: SignedKeyList, root: &TrustRoot) -> Result<Self, KeyListError> {
+        self.follow_root(list, root)
+    }
+
+    /// Whether these keys are those of the trust root ([ROOT-2]): of its deployment, and come to the key in force through the
+    /// newest key of the coordinator that the root names. A chain that a thief has led on from an older key does not.
+    ///
+    /// # Errors
+    /// [`KeyListError::Deployment`], [`KeyListError::Root`].
+    pub fn agrees(&self, root: &TrustRoot) -> Result<(), KeyListError> {
+        if DeploymentId::new(root.get().deployment.as_str(), &self.founding) != self.deployment {
+            return Err(KeyListError::Deployment);
+        }
+        let newest = root.get().coordinator.iter().max_by_key(|(id, _)| id.version);
+        let Some((_, Key(named))) = newest else { return Ok(()) };
+        let passes =
+            *named == self.founding || self.chain.iter().any(|step| step.key(&self.founding) == named);
+        if passes { Ok(()) } else { Err(KeyListError::Root) }
+    }
+
     fn follow_root(&self, list: SignedKeyList, root: &TrustRoot) -> Result<Self, KeyListError> {
         let (id, key) = self.entitled(&list)?;
         if DeploymentId::new(root.get().deployment.as_str(), &self.founding) != self.deployment {

@@ -3,12 +3,24 @@
 use quorate_keys::KnownKeys;
 
 use super::{Member, MemberEvent, Stage};
+use crate::announce::Anchor;
 
 impl Member {
     /// Takes over the keys that the same party's participant verified. A round whose key was revoked is left at once,
     /// its round key wiped ([KEY-4]).
     pub fn trust(&mut self, keys: &KnownKeys) {
         self.trust.trust(keys.clone());
+        self.leave_revoked();
+    }
+
+    /// Judges the coordinator's keys by this from now on ([ROOT-2]). A round under keys that it contradicts is left at once, its
+    /// round key wiped.
+    pub fn rest_on(&mut self, anchor: Anchor) {
+        self.trust.rest_on(anchor);
+        self.leave_revoked();
+    }
+
+    fn leave_revoked(&mut self) {
         let accepted = match &self.stage {
             Stage::Idle => return,
             Stage::Keyed(keyed) => &keyed.accepted,

@@ -6,6 +6,7 @@
 use quorate_keys::KnownKeys;
 
 use super::{Participant, ParticipantEvent, Stage};
+use crate::announce::Anchor;
 use crate::error::Fault;
 use crate::record::KeysRecord;
 use crate::wire::{Keys, Unverified};
@@ -22,11 +23,25 @@ impl Participant {
         if !self.trust.keys().verifies(&before) {
             self.pledge = None;
         }
+        self.leave_revoked();
+        Ok(())
+    }
+
+    /// Judges the coordinator's keys by this from now on ([ROOT-2]); it is durable already. A round or ceremony under keys that
+    /// it contradicts is left at once.
+    pub fn rest_on(&mut self, anchor: Anchor) {
+        self.trust.rest_on(anchor);
+        if self.trust.check_age().is_err() {
+            self.pledge = None;
+        }
+        self.leave_revoked();
+    }
+
+    fn leave_revoked(&mut self) {
         if let Some(round) = self.revoked() {
             self.stage = Stage::Idle;
             self.out.event(ParticipantEvent::KeyRevoked { round });
         }
-        Ok(())
     }
 
     /// The round under way, if the key of its manifest counts for nothing any more.

@@ -16,6 +16,7 @@ pub const fn limit(kind: u8) -> Option<usize> {
         3 => 8 * KIB,
         // Keys: one list of at most 64 KiB, and its length.
         5 => MAX_KEY_LIST + 8,
+        6 => 8,
         // Announce: manifest, epoch evidence with up to 32 parties, proofs.
         7 => 128 * KIB,
         8 => 2 * KIB,

@@ -29,6 +29,7 @@ macro_rules! messages {
 
 messages! {
     Keys = 5,
+    Due = 6,
     Announce = 7,
     RoundKey = 8,
     Roster = 9,
@@ -51,6 +52,14 @@ pub struct Poll {
     pub seen: u64,
     /// Number of the newest list of keys it knows; 0 if none ([KEY-5]).
     pub keys: u64,
+}
+
+/// Coordinator → party: your key is due for renewal, or your next key may be taken up: ask ([RENEW-4]). Travels with
+/// round 0. It is a hint and signed by nobody: what is asked for then is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due {
+    /// The version of the next key.
+    pub version: u32,
 }
 
 /// Coordinator → party: the next list of keys ([KEY-1]). Travels with round 0.

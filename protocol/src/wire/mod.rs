@@ -23,9 +23,9 @@ pub use collective::{
 pub use limits::limit;
 pub(crate) use list::{PROOF, list};
 pub use messages::{
-    Announce, Answer, CheckBatch, CheckEntry, CheckValue, Close, Complaint, Contribution, Keys, Leaf, Lock,
-    Locks, Place, Poll, Relay, RelayItem, ResultNotice, Roster, RosterEntry, RosterRequest, RoundKey, Sealed,
-    set_leaf,
+    Announce, Answer, CheckBatch, CheckEntry, CheckValue, Close, Complaint, Contribution, Due, Keys, Leaf,
+    Lock, Locks, Place, Poll, Relay, RelayItem, ResultNotice, Roster, RosterEntry, RosterRequest, RoundKey,
+    Sealed, set_leaf,
 };
 pub(crate) use messages::{RelayHead, encode_relay};
 
@@ -68,6 +68,14 @@ impl<T> Unverified<T> {
     /// For the `verify` functions of this crate only.
     pub(crate) const fn body(&self) -> &T {
         &self.body
+    }
+}
+
+impl Unverified<Due> {
+    /// The version of the next key; there is nothing to verify about a hint.
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        self.body.version
     }
 }
 

@@ -6,7 +6,7 @@ use quorate_coordinator::config::{Config, Environment};
 use quorate_coordinator::init::{FirstJob, InitOptions};
 use quorate_coordinator::models::check_initial;
 use quorate_crypto::sign::SigningKey;
-use quorate_keys::{DeploymentId, EnrolmentRequest, EnrolmentToken, parse_token, token_text};
+use quorate_keys::{DeploymentId, EnrolmentRequest, EnrolmentToken, RenewalRequest, parse_token, token_text};
 use quorate_participant::config::Settings;
 use quorate_protocol::policy::Policy;
 use quorate_transport::{Authority, Binding, Pin, fuzzing};
@@ -28,6 +28,9 @@ fn transport() -> Vec<Target> {
     let deployment = DeploymentId::new("fuzz", key.public());
     let request = EnrolmentRequest::new(&key, &deployment, EnrolmentToken::from_bytes([4; 32]));
     let [requests, renewals, answers] = fuzzing::bodies(&request, &[5; 91]);
+    let id = quorate_keys::PartyId::new(7, key.public());
+    let next = RenewalRequest::new(&deployment, (id, &key), 2, &SigningKey::from_bytes(&[4; 32]));
+    let next = fuzzing::next_key_body(&next);
     let header: Vec<u8> = (0..52).collect();
     let authority =
         Authority::generate(deployment, key.public()).map(|authority| authority.certificate().to_vec());
@@ -45,6 +48,7 @@ fn transport() -> Vec<Target> {
     vec![
         Target { cost: 10, ..target("stranger-request", requests, fuzzing::request) },
         Target { cost: 10, ..target("certificate-request", renewals, fuzzing::certificate_request) },
+        Target { cost: 10, ..target("next-key", vec![next], fuzzing::next_key) },
         Target { cost: 10, ..target("stranger-answer", answers, fuzzing::answer) },
         target("upload-header", vec![header], fuzzing::upload_header),
         Target { cost: 10, bounded: false, ..target("certificate", certificates, fuzzing::certificate) },
@@ -85,6 +89,8 @@ fn settings() -> Target {
         name: "fuzz".to_owned(),
         coordinator: SigningKey::from_bytes(&[3; 32]).public().clone(),
         index: 7,
+        version: 2,
+        root: Some(quorate_crypto::hash::Digest::from_bytes([8; 32])),
         policy: Policy::default(),
     };
     let read = |bytes: &[u8]| {

@@ -93,6 +93,7 @@ fn messages(corpus: &Corpus) -> Vec<Target> {
         message::<wire::Commitments>("commitments", corpus),
         message::<wire::SeedReveal>("seed-reveal", corpus),
         message::<wire::Keys>("keys", corpus),
+        message::<wire::Due>("due", corpus),
         message::<wire::Announce>("announce", corpus),
         message::<wire::RoundKey>("round-key", corpus),
         message::<wire::Roster>("roster", corpus),

@@ -31,19 +31,19 @@ renew_at = 90
 jitter = 0
 "#;
 
-fn told(folder: &Path, world: &World) -> Told {
+pub fn told(folder: &Path, world: &World) -> Told {
     let key = std::fs::read_to_string(folder.join("audit-keys/log.vkey")).unwrap();
     let (_, key) = parse_verifier_key(key.trim()).unwrap();
     let trust = Trust { name: log_name(&world.deployment()), keys: BTreeMap::from([(1, key)]) };
     tell(&Directory::new(&folder.join("audit")), &trust, &[]).unwrap()
 }
 
-fn id(text: &str) -> KeyId {
+pub fn id(text: &str) -> KeyId {
     text.parse().unwrap()
 }
 
 /// An order with the approvals of the first so many people.
-fn order(world: &World, order: Order, people_: usize) -> SignedOrder {
+pub fn order(world: &World, order: Order, people_: usize) -> SignedOrder {
     let nonce = Digest::from_bytes([people_ as u8; 32]);
     let deployment = *world.deployment();
     let mut signed = SignedOrder { deployment, nonce, created: now(), order, approvals: BTreeMap::new() };
@@ -54,7 +54,7 @@ fn order(world: &World, order: Order, people_: usize) -> SignedOrder {
 }
 
 /// Gives an order as the command does, and waits for what becomes of it.
-async fn give(world: &World, order: &SignedOrder) -> String {
+pub async fn give(world: &World, order: &SignedOrder) -> String {
     let (store, digest) = (world.store().await, order.digest().unwrap());
     store.order_submit(digest, &serde_json::to_string(order).unwrap(), now() * 1_000).await.unwrap();
     for _ in 0..300 {

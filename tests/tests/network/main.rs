@@ -4,6 +4,7 @@
 mod audited;
 mod enrol;
 mod flood;
+mod identities;
 mod keeper;
 mod keys;
 mod liars;
@@ -14,6 +15,7 @@ mod packet;
 mod puppet;
 mod renew;
 mod rogue;
+mod roots;
 mod rotations;
 mod rounds;
 mod silent;

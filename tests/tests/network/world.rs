@@ -176,7 +176,8 @@ fn keeper(folder: &Path, (authority, keys): (&Authority, &str), identity: &Signi
     let places = AuditPlaces { folder: folder.join("audit"), keys: folder.join("audit-keys") };
     let mut room = Box::new(PlainRoom::new(&folder.join("keys")));
     let audit = Audit::open(&places, room.as_mut(), authority.deployment(), now()).unwrap();
-    let classes: String = Class::ALL.iter().map(|class| format!("[class.{class}]\n")).collect();
+    let others = Class::ALL.iter().filter(|class| !keys.contains(&format!("[class.{class}]")));
+    let classes: String = others.map(|class| format!("[class.{class}]\n")).collect();
     let policy = format!("policy = \"test\"\nversion = 1\nextends = \"default\"\n{keys}\n{classes}");
     let policy = KeyPolicy::parse(&policy).unwrap();
     let places =

@@ -71,7 +71,7 @@ impl AdminSource for Source {
         Tally::default()
     }
     fn counts(&self) -> Counts {
-        Counts { members: 2, handshakes: 0, strangers: 0, retried: 0, accepted: 2, refused: 0 }
+        Counts { members: 2, handshakes: 0, strangers: 0, retried: 0, accepted: 2, refused: 0, certified: 7 }
     }
     async fn rounds(&self, query: RoundQuery) -> Result<Vec<RoundRow>, Unavailable> {
         let rows = (1..10).rev().map(row).filter(|row| query.job.as_ref().is_none_or(|job| *job == row.job));

@@ -58,3 +58,32 @@ fn the_trust_root_replaces_a_key_in_other_hands() {
     let again = SignedKeyList::sign(again, &key(66)).unwrap();
     assert_eq!(at(5, 2).step_by_root(again, &root("test", 3, 3), NOW), Err(KeyListError::Root));
 }
+
+/// [ROOT-2]: the chain comes through the newest key that the root names, or it is not the root's: whoever has branched off before
+/// that key stays out, whatever versions he gives his own.
+#[test]
+fn root_2_a_chain_comes_through_the_key_that_the_root_names() {
+    let known = at(5, 2);
+    let agrees = |known: &KnownKeys, root: &TrustRoot| known.agrees(root);
+    assert_eq!(agrees(&known, &root("test", 2, 2)), Ok(()));
+    assert_eq!(agrees(&known, &root("test", 1, 1)), Ok(()), "an older key, handed over since");
+    assert_eq!(agrees(&known, &root("test", 3, 3)), Err(KeyListError::Root), "a key that is not known yet");
+    assert_eq!(agrees(&known, &root("test", 2, 66)), Err(KeyListError::Root));
+    assert_eq!(agrees(&known, &root("elsewhere", 2, 2)), Err(KeyListError::Deployment));
+
+    let mut stolen = list(6, 3);
+    stolen.coordinator = BTreeMap::from([(id(9), listed(66, ListedState::Active).1)]);
+    let thief = SignedKeyList::sign(stolen, &key(66)).unwrap().hand_over(&key(2)).unwrap();
+    let fooled = known.step(thief, NOW).unwrap();
+    assert_eq!(agrees(&fooled, &root("test", 2, 2)), Ok(()), "the root of before the theft");
+    assert_eq!(agrees(&fooled, &root("test", 3, 3)), Err(KeyListError::Root));
+    // Back by the root alone, and from there on as ever.
+    let mut next = list(7, 3);
+    next.coordinator = BTreeMap::from([listed(3, ListedState::Active)]);
+    let back = fooled.follow_by_root(own(next, 3), &root("test", 3, 3)).unwrap();
+    assert_eq!(agrees(&back, &root("test", 3, 3)), Ok(()));
+    assert_eq!(
+        agrees(&KnownKeys::restore(&back.to_bytes().unwrap(), 7).unwrap(), &root("test", 3, 3)),
+        Ok(())
+    );
+}

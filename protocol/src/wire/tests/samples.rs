@@ -567,3 +567,7 @@ pub(super) const KEYS: &[&str] = &[
     "03",     // three bytes
     "7b7d0a", // of a list
 ];
+
+pub(super) const DUE: &[&str] = &[
+    "ac02", // version 300
+];
