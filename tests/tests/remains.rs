@@ -38,7 +38,7 @@ fn child() {
     run.settle_until(in_the_middle);
     stop("middle");
     run.settle();
-    run.ending().opened();
+    drop(run.ending().opened());
     stop("over");
     // The machines live until here.
     assert!(run.participants.len() + run.members.len() == 9);
@@ -53,7 +53,7 @@ fn drawn() -> (Vec<Vec<u8>>, usize) {
     run.settle_until(in_the_middle);
     let middle = run.coins.as_ref().unwrap().drawn.as_ref().unwrap().len();
     run.settle();
-    run.ending().opened();
+    drop(run.ending().opened());
     (run.coins.unwrap().drawn.unwrap(), middle)
 }
 
