@@ -71,9 +71,9 @@ fn rt_52_clocks_that_are_wrong_jump_and_pass_the_ends_of_time() {
     }
 }
 
-/// RT-52: a clock that is wrong by more than a list lives stops rounds, for as long as it is, and nothing else.
+/// RT-52: clocks that are wrong by more than a list lives stop the round ([KEY-3]), and the watch says so.
 #[test]
-fn rt_52_a_clock_that_is_wrong_for_weeks_stops_rounds_and_breaks_nothing() {
+fn rt_52_clocks_that_are_wrong_for_weeks_stop_rounds_and_are_seen() {
     let faults = Faults { skewed: 100, skew: 30 * DAY, revoked: vec![], ..Faults::default() };
     let life = Life::new(LifeConfig { faults, ..config(4, 6) }, Box::new(Honest)).unwrap();
     match life.run(&|_| ()) {

@@ -15,6 +15,7 @@
 //! For tests only. The invariants of [`invariants`] are the claims of docs/THREAT_MODEL.md that hold at every
 //! moment; a test never switches them off.
 
+pub mod coins;
 pub mod deployment;
 pub mod forge;
 pub mod fuzz;
@@ -25,6 +26,7 @@ pub mod rogue;
 pub mod run;
 pub mod scene;
 
+pub use coins::Coins;
 pub use deployment::{Deployment, Options};
 pub use lists::Lists;
 pub use oracle::Oracle;

@@ -15,7 +15,9 @@ use quorate_protocol::participant::{Participant, ParticipantEvent};
 use quorate_protocol::record::{CoordinatorRecord, MemberRecord, ParticipantRecord};
 use quorate_protocol::wire::{self, Message};
 use rand_chacha::ChaCha20Rng;
+use rand_core::CryptoRng;
 
+use crate::coins::Coins;
 use crate::deployment::Deployment;
 use crate::invariants::Invariants;
 
@@ -146,6 +148,14 @@ pub struct Events {
 /// Decides what becomes of a message: nothing, itself, others, several.
 pub type Hook<'a> = Box<dyn FnMut(Delivery) -> Vec<Delivery> + 'a>;
 
+/// What a party draws from.
+fn drawing<'r>(coins: &'r mut Option<Coins>, rng: &'r mut ChaCha20Rng) -> &'r mut dyn CryptoRng {
+    match coins {
+        Some(coins) => coins,
+        None => rng,
+    }
+}
+
 /// One deployment at work.
 pub struct Run<'a> {
     /// The deployment.
@@ -160,6 +170,8 @@ pub struct Run<'a> {
     pub now: Time,
     /// All randomness.
     pub rng: ChaCha20Rng,
+    /// Instead of it, for what participants and members draw.
+    pub coins: Option<Coins>,
     /// Everything that was sent, before the hook.
     pub log: Vec<Delivery>,
     /// Durable records.
@@ -195,6 +207,7 @@ impl<'a> Run<'a> {
             members: members.into_iter().map(|at| (at, deployment.member(at))).collect(),
             now: Time(0),
             rng: deployment.rng(1),
+            coins: None,
             log: Vec::new(),
             records: Records::default(),
             events: Events::default(),
@@ -342,13 +355,13 @@ impl<'a> Run<'a> {
             }
             (Peer::Participant(index), _) => {
                 let machine = self.participants.get_mut(&index).ok_or(unknown)?;
-                let outcome = machine.handle(frame, &mut self.rng);
+                let outcome = machine.handle(frame, drawing(&mut self.coins, &mut self.rng));
                 self.pump_participant(index);
                 outcome
             }
             (Peer::Member(index), _) => {
                 let machine = self.members.get_mut(&index).ok_or(unknown)?;
-                let outcome = machine.handle(now, frame, &mut self.rng);
+                let outcome = machine.handle(now, frame, drawing(&mut self.coins, &mut self.rng));
                 self.pump_member(index);
                 outcome
             }
@@ -514,7 +527,7 @@ impl<'a> Run<'a> {
             ParticipantEvent::Ready { round } if !self.idle.contains(&index) => {
                 let (update, weight) = self.deployment.oracle.update(index, *round);
                 machine
-                    .contribute(*round, &update, weight, &mut self.rng)
+                    .contribute(*round, &update, weight, drawing(&mut self.coins, &mut self.rng))
                     .expect("the update fits the schema");
             }
             _ => {}

@@ -20,7 +20,7 @@ const END: &str = "<!-- red-team: end -->";
 struct Attack(u8, &'static str, &'static [&'static str], &'static str);
 
 /// Every attack that version 1 has to withstand, by its number in the red-team list.
-const ATTACKS: [Attack; 56] = [
+const ATTACKS: [Attack; 57] = [
     Attack(1, "d", &["OPEN-2", "OPEN-4"], "a set below n_min"),
     Attack(2, "a b", &["OPEN-1"], "a second request to open in one round"),
     Attack(5, "b", &["OPEN-1", "OPEN-2"], "different sets to different members"),
@@ -67,7 +67,18 @@ const ATTACKS: [Attack; 56] = [
         &[],
         "a disabled or unknown key on a signed model, its own time believed, a failure without exit code",
     ),
-    Attack(51, "c", &[], "secrets in the logs"),
+    Attack(
+        51,
+        "c",
+        &["OPEN-3"],
+        "secrets in logs, errors, metrics, and in the memory of a process after their end",
+    ),
+    Attack(
+        52,
+        "a i j",
+        &["KEY-3"],
+        "clocks that are wrong, jump back over an activation, or pass 2038, 2100 and 2106",
+    ),
     Attack(54, "c", &["DEAL-1"], "members below the threshold pool what they have"),
     Attack(55, "a", &["MASK-4"], "messages lost after they took effect, repeated, reordered"),
     Attack(56, "d", &["REG-2"], "enrolment again and again, with one token or with none"),

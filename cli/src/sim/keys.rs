@@ -3,7 +3,7 @@
 use clap::Args;
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use quorate_keys::when::Span;
+use quorate_keys::Class;
 use quorate_sim::life::{Faults, Honest, Life, LifeConfig, LifeError, LifeReport};
 
 use crate::error::Failure;
@@ -15,7 +15,7 @@ pub struct KeysArgs {
     #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     days: u64,
     /// Parties
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(3..=200))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(6..=200))]
     participants: u32,
     /// Seed: decides everything
     #[arg(long, value_name = "SEED", default_value_t = 1)]
@@ -67,18 +67,21 @@ fn explain(error: LifeError) -> Failure {
 }
 
 fn show(report: &LifeReport) {
-    let hours = |hours: u64| Span(hours * 3_600).to_string();
+    let hours = |hours: u64| match hours {
+        0..48 => format!("{hours} h"),
+        _ => format!("{:.1} d", hours as f64 / 24.0),
+    };
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["CLASS", "LINES", "ROTATIONS", "AFTER REVOCATION", "DESTROYED", "LONGEST", "ALLOWED"]);
     for (class, row) in &report.classes {
         table.add_row([
             format!("K{} {class}", class.number()),
-            row.lines.to_string(),
+            if *class == Class::Round { "–".to_owned() } else { row.lines.to_string() },
             row.rotations.to_string(),
             row.after_compromise.to_string(),
             row.destroyed.to_string(),
-            hours(row.longest_hours),
+            if *class == Class::Round { "a round".to_owned() } else { hours(row.longest_hours) },
             row.allowed_hours.map_or_else(|| "–".to_owned(), hours),
         ]);
     }

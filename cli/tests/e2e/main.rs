@@ -17,6 +17,7 @@ mod network;
 mod process;
 mod relay;
 mod sealed;
+mod secrets;
 mod synthetic;
 mod training;
 

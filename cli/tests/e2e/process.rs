@@ -41,6 +41,11 @@ impl Process {
         Self { child, lines, readers }
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// As by a power cut.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

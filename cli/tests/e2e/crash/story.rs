@@ -32,6 +32,7 @@ impl Victim {
 pub struct Story {
     seed: u64,
     victim: Option<(Victim, String)>,
+    stages: [u64; 5],
     root: TempDir,
     coordinator: Coordinator,
     devices: Vec<Device>,
@@ -52,22 +53,32 @@ const DIM: usize = 300;
 /// Rounds that end, one way or the other.
 const ROUNDS: u64 = 3;
 const STAGES: [u64; 5] = [2, 3, 1, 2, 2];
+/// So long that no round is aborted since the machine is busy.
+const LONG_STAGES: [u64; 5] = [20, 20, 10, 10, 10];
 
 impl Story {
     /// One in which this process dies at a point: its number, or its name.
     pub fn new(seed: u64, victim: Victim, fault: impl ToString) -> Self {
-        Self::of(seed, Some((victim, fault.to_string())))
+        Self::of((seed, STAGES), Some((victim, fault.to_string())), "5s")
+    }
+
+    /// One in which rounds wait for everybody. A device that waits learns that its coordinator has died when it asks whether it
+    /// lives, a third of the idle time later; a round that begins with whoever is there before that is aborted, rightly.
+    pub fn patient(seed: u64, victim: Victim, fault: impl ToString) -> Self {
+        Self::of((seed, LONG_STAGES), Some((victim, fault.to_string())), "60s")
     }
 
     /// A story in which nobody dies and every process tells the points it passes.
     pub fn clean() -> Self {
-        Self::of(0, None)
+        Self::of((0, STAGES), None, "5s")
     }
 
-    fn of(seed: u64, victim: Option<(Victim, String)>) -> Self {
+    fn of((seed, stages): (u64, [u64; 5]), victim: Option<(Victim, String)>, patience: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let (coordinator, devices) = synthetic::make(root.path(), DIM, STAGES, |_| {});
-        Self { seed, victim, root, coordinator, devices, permits: Permits::default(), died: None }
+        let (coordinator, devices) = synthetic::make(root.path(), DIM, stages, |plan| {
+            plan.set("epoch.patience", patience);
+        });
+        Self { seed, victim, stages, root, coordinator, devices, permits: Permits::default(), died: None }
     }
 
     /// What a process of this kind is started with.
@@ -160,7 +171,7 @@ impl Story {
     /// Until so many rounds have ended.
     fn run(&mut self) {
         let rounds = ROUNDS + 2;
-        let end = Instant::now() + Duration::from_secs(rounds * STAGES.iter().sum::<u64>() + 60);
+        let end = Instant::now() + Duration::from_secs(rounds * self.stages.iter().sum::<u64>() + 60);
         let mut asked = Instant::now();
         loop {
             self.look();
