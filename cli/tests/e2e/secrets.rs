@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quorate_coordinator::config::{Config, Environment};
 use quorate_coordinator::strongroom::{Strongroom, Unlock};
@@ -29,9 +29,9 @@ fn spellings(secret: &[u8]) -> Vec<Vec<u8>> {
     let list = format!("{secret:?}");
     let mut all = vec![
         secret.to_vec(),
-        hex[..hex.len().min(40)].as_bytes().to_vec(),
+        hex.as_bytes()[..hex.len().min(40)].to_vec(),
         hex[..hex.len().min(40)].to_uppercase().into_bytes(),
-        list[1..list.len().min(60) - 1].as_bytes().to_vec(),
+        list.as_bytes()[1..list.len().min(60) - 1].to_vec(),
     ];
     for skip in 0..3 {
         // Whole groups of three: what a longer text around it does not change.
@@ -125,6 +125,88 @@ fn fails(command: &mut Command) -> String {
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
+/// What the processes of a run have said.
+#[derive(Default)]
+struct Said(Vec<String>);
+
+impl Said {
+    /// Everybody joins; then a stranger tries with a token that was used, and with one that never was.
+    fn joins(&mut self, root: &Path, coordinator: &Coordinator, devices: &[Device]) -> Vec<String> {
+        let tokens = coordinator.tokens(PARTIES);
+        for (device, token) in devices.iter().zip(&tokens) {
+            let mut join = device.join(coordinator, token, "0");
+            assert!(join.ended(LONG).success(), "{}", join.said());
+            self.0.push(join.said());
+        }
+        for token in [&tokens[0], &tokens[0].replace(|c: char| c.is_ascii_digit(), "7")] {
+            let stranger = Device::new(&root.join("stranger"), "");
+            let mut join = stranger.join(coordinator, token, "0");
+            assert!(!join.ended(LONG).success());
+            self.0.push(join.said());
+        }
+        tokens
+    }
+
+    /// Every page of the admin port that matters here, with the token and with another one; commands that fail.
+    fn pages_and_errors(&mut self, coordinator: &Coordinator) {
+        for path in ["/metrics", "/v1/status", "/v1/nodes", "/v1/rounds", "/nowhere"] {
+            self.0.push(page(coordinator, path, &coordinator.admin_token()));
+            self.0.push(page(coordinator, path, "another"));
+        }
+        let config = coordinator.config();
+        let order = |words: &[&str]| {
+            let mut order = quorate();
+            order.args(words).arg("--config").arg(&config).stdin(Stdio::null());
+            order
+        };
+        self.0.push(fails(&mut order(&["keys", "revoke", "nonsense"])));
+        self.0.push(fails(&mut order(&["coordinator", "unseal"])));
+        let shown = succeed(&mut order(&["keys", "ls"]));
+        self.0.push(String::from_utf8(shown.stdout).unwrap());
+    }
+
+    /// None of these, however it is written.
+    fn assert_without(&self, secrets: &[Secret]) {
+        let all = self.0.join("\n");
+        // The capture works: what is no secret is there.
+        for word in ["round_opened", "quorate_key_age_seconds", "coordinator/identity@1", "401"] {
+            assert!(all.contains(word), "{word} is not in {} bytes", all.len());
+        }
+        println!("{} bytes of logs, errors, pages and metrics against {} secrets", all.len(), secrets.len());
+        for (name, secret) in secrets {
+            for spelling in spellings(secret) {
+                assert!(!holds(all.as_bytes(), &spelling), "{name} was said");
+            }
+        }
+    }
+}
+
+/// What is remembered: of the coordinator's own keys those it works with; of anybody else's nothing, nor what opened the
+/// strongroom. A token that was used is worth nothing any more, and the buffers it came in are not wiped.
+fn assert_forgotten(coordinator: &mut Coordinator, devices: &mut [Device], secrets: &[Secret]) {
+    let (gone, kept): (Vec<Secret>, Vec<Secret>) = secrets
+        .iter()
+        .filter(|(name, _)| !name.starts_with("token"))
+        .cloned()
+        .partition(|(name, _)| name.starts_with("unlock") || name.starts_with("identity of"));
+    let alive = remembered(coordinator.process(), &kept);
+    println!("an unsealed coordinator remembers {alive:?}");
+    assert!(alive.contains(&"coordinator/identity@1".to_owned()), "the way to look finds nothing: {alive:?}");
+    let left = remembered(coordinator.process(), &gone);
+    assert!(left.is_empty(), "a coordinator still has {left:?}");
+    for (at, device) in devices.iter_mut().enumerate() {
+        let own = format!("identity of device {at}");
+        let of_others = |(name, _): &&Secret| *name != own && !name.starts_with("token");
+        let others: Vec<Secret> = secrets.iter().filter(of_others).cloned().collect();
+        let left = remembered(device.process(), &others);
+        assert!(left.is_empty(), "device {at} still has {left:?}");
+    }
+}
+
+fn opened(coordinator: &Coordinator) -> u64 {
+    coordinator.status().and_then(|status| status["jobs"]["main"]["opened"].as_u64()).unwrap_or(0)
+}
+
 /// RT-51: enrolment, rounds, errors of every kind, metrics, at a fine level of logging; then the memory of an unsealed
 /// coordinator and of devices that run.
 #[test]
@@ -138,87 +220,30 @@ fn rt_51_a_whole_run_gives_no_known_secret_away() {
         );
     });
     assert!(coordinator.start("0"));
-    let tokens = coordinator.tokens(PARTIES);
-    let mut said = Vec::new();
-    for (device, token) in devices.iter().zip(&tokens) {
-        let mut join = device.join(&coordinator, token, "0");
-        assert!(join.ended(LONG).success(), "{}", join.said());
-        said.push(join.said());
-    }
-    // A token that was used, and one that never was.
-    for token in [&tokens[0], &tokens[0].replace(|c: char| c.is_ascii_digit(), "7")] {
-        let stranger = Device::new(&root.path().join("stranger"), "");
-        let mut join = stranger.join(&coordinator, token, "0");
-        assert!(!join.ended(LONG).success());
-        said.push(join.said());
-    }
+    let mut said = Said::default();
+    let tokens = said.joins(root.path(), &coordinator, &devices);
     devices.iter_mut().for_each(|device| device.start("0"));
     let end = Instant::now() + LONG * 2;
-    let opened = |coordinator: &Coordinator| {
-        coordinator.status().and_then(|status| status["jobs"]["main"]["opened"].as_u64()).unwrap_or(0)
-    };
     while opened(&coordinator) < 2 {
         assert!(Instant::now() < end, "hangs: {}", coordinator.process().said());
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     }
-    let admin = coordinator.admin_token();
-    for path in ["/metrics", "/v1/status", "/v1/nodes", "/v1/rounds", "/nowhere"] {
-        said.push(page(&coordinator, path, &admin));
-        said.push(page(&coordinator, path, "another"));
-    }
-    let config = coordinator.config();
-    let order = |words: &[&str]| {
-        let mut order = quorate();
-        order.args(words).arg("--config").arg(&config).stdin(Stdio::null());
-        order
-    };
-    said.push(fails(&mut order(&["keys", "revoke", "nonsense"])));
-    said.push(fails(&mut order(&["coordinator", "unseal"])));
-    let shown = succeed(&mut order(&["keys", "ls"]));
-    said.push(String::from_utf8(shown.stdout).unwrap());
+    said.pages_and_errors(&coordinator);
 
     let mut secrets = of_the_coordinator(root.path());
-    secrets.push(("admin token".into(), admin.into_bytes()));
+    secrets.push(("admin token".into(), coordinator.admin_token().into_bytes()));
     for (at, (device, token)) in devices.iter().zip(&tokens).enumerate() {
         secrets.push((format!("identity of device {at}"), of_a_device(device)));
-        secrets.push((format!("token {at} as text"), token[10..].as_bytes().to_vec()));
+        secrets.push((format!("token {at} as text"), token.as_bytes()[10..].to_vec()));
         secrets.push((format!("token {at}"), parse_token(token).unwrap().expose().to_vec()));
     }
-    // What is remembered: of the coordinator's own keys those it works with; of anybody else's nothing, nor what opened the
-    // strongroom. A token that was used is worth nothing any more, and the buffers it came in are not wiped.
-    let (gone, kept): (Vec<Secret>, Vec<Secret>) = secrets
-        .iter()
-        .filter(|(name, _)| !name.starts_with("token"))
-        .cloned()
-        .partition(|(name, _)| name.starts_with("unlock") || name.starts_with("identity of"));
-    let alive = remembered(coordinator.process(), &kept);
-    println!("an unsealed coordinator remembers {alive:?}");
-    assert!(alive.contains(&"coordinator/identity@1".to_owned()), "the way to look finds nothing: {alive:?}");
-    let left = remembered(coordinator.process(), &gone);
-    assert!(left.is_empty(), "a coordinator still has {left:?}");
-    for at in 0..PARTIES {
-        let own = format!("identity of device {at}");
-        let of_others = |(name, _): &&Secret| *name != own && !name.starts_with("token");
-        let others: Vec<Secret> = secrets.iter().filter(of_others).cloned().collect();
-        let left = remembered(devices[at].process(), &others);
-        assert!(left.is_empty(), "device {at} still has {left:?}");
-    }
+    assert_forgotten(&mut coordinator, &mut devices, &secrets);
 
     assert!(coordinator.process().terminate(LONG).success());
-    said.push(coordinator.process().said());
+    said.0.push(coordinator.process().said());
     for device in &mut devices {
         device.process().kill();
-        said.push(device.process().said());
+        said.0.push(device.process().said());
     }
-    let all = said.join("\n");
-    // The capture works: what is no secret is there.
-    for word in ["round_opened", "quorate_key_age_seconds", "coordinator/identity@1", "401"] {
-        assert!(all.contains(word), "{word} is not in {} bytes", all.len());
-    }
-    println!("{} bytes of logs, errors, pages and metrics against {} secrets", all.len(), secrets.len());
-    for (name, secret) in &secrets {
-        for spelling in spellings(secret) {
-            assert!(!holds(all.as_bytes(), &spelling), "{name} was said");
-        }
-    }
+    said.assert_without(&secrets);
 }
