@@ -7,7 +7,7 @@ use quorate_protocol::coordinator::{CeremonyConfig, CommitteeChoice};
 use quorate_protocol::id::Time;
 use quorate_protocol::outbox::Output;
 use quorate_protocol::snapshot::store;
-use quorate_protocol::wire;
+use quorate_protocol::wire::{self, Message as _};
 
 use crate::{Deployment, Options, Run};
 
@@ -69,6 +69,9 @@ impl Corpus {
 
     /// Has two lists of keys published, which a party polls for.
     fn publish_keys(&mut self, deployment: &'static Deployment) {
+        // No machine sends these: a driver does.
+        let due = [2, u32::MAX].map(|version| wire::encode(0, &wire::Due { version }));
+        self.frames.entry(wire::Due::TYPE).or_default().extend(due);
         let (mut coordinator, mut rng) = (deployment.coordinator(), deployment.rng(13));
         let lists = crate::Lists::new(deployment.id(), &deployment.coordinator_key(), 1_764_190_000);
         let mut party = deployment.participant(0);
