@@ -55,6 +55,8 @@ pub const fn limit(kind: u8) -> Option<usize> {
         36 => 256 * KIB,
         37 | 39 => 64 * KIB,
         38 => 7 * KIB * KIB,
+        // SealedContribution: c₀ and c₁, 187,392 bytes, and a header.
+        40 => 184 * KIB,
         _ => return None,
     })
 }
