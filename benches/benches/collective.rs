@@ -25,6 +25,9 @@ fn spent(rng: &mut impl rand_core::CryptoRng) -> SpentSecret {
     MaskSecret::sample(Suite::R8192, rng).mask(&packing, &matrix, &[1], rng).expect("the slot fits").1
 }
 
+/// A public part, what was dealt to each holder, and the dealer's halves of pairs' keys.
+type Part = (Vec<u8>, Vec<Vec<u8>>, PairSeeds);
+
 /// A committee with its key. Every holder has dealt.
 struct Scene {
     committee: Committee,
@@ -36,7 +39,7 @@ impl Scene {
     fn new(m: u16, r: u16) -> Self {
         let (mut rng, point) = (rng(), Point::of(&SESSION));
         let committee = Committee::new(m, r).expect("a committee");
-        let parts: Vec<(Vec<u8>, Vec<Vec<u8>>, PairSeeds)> = (1..=m)
+        let parts: Vec<Part> = (1..=m)
             .map(|dealer| {
                 let holder = HolderKey::generate(&mut rng);
                 let public = holder.public(&point);
@@ -52,7 +55,7 @@ impl Scene {
         let key = CollectiveKey::from_parts(&SESSION, parts.iter().map(|part| &part.0[..])).expect("parts");
         let shares = (1..=m)
             .map(|index| {
-                let open = |(dealer, part): (u16, &(Vec<u8>, Vec<Vec<u8>>, PairSeeds))| {
+                let open = |(dealer, part): (u16, &Part)| {
                     let plaintext = &part.1[usize::from(index) - 1];
                     let dealt = committee.open_dealt(DealKind::Key, index, plaintext, &ctx(dealer));
                     (dealer, dealt.expect("a share"))

@@ -220,6 +220,8 @@ labels! {
     COLLECTIVE_OPENING = "collective-opening";
     /// A pair's stream of a sharing of zero.
     COLLECTIVE_ZERO = "collective-zero";
+    /// Public ring elements of the hash of a ciphertext.
+    COLLECTIVE_HASH = "collective-hash";
     /// Generators of the commitment to a ciphertext.
     COLLECTIVE_GENERATOR = "collective-generator";
     /// Rows of the check of an opening that failed.

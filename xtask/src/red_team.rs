@@ -20,7 +20,7 @@ const END: &str = "<!-- red-team: end -->";
 struct Attack(u8, &'static str, &'static [&'static str], &'static str);
 
 /// Every attack that version 1 has to withstand, by its number in the red-team list.
-const ATTACKS: [Attack; 57] = [
+const ATTACKS: [Attack; 67] = [
     Attack(1, "d", &["OPEN-2", "OPEN-4"], "a set below n_min"),
     Attack(2, "a b", &["OPEN-1"], "a second request to open in one round"),
     Attack(5, "b", &["OPEN-1", "OPEN-2"], "different sets to different members"),
@@ -43,7 +43,20 @@ const ATTACKS: [Attack; 57] = [
     Attack(24, "g i", &["CHK-1", "CMP-1"], "bad shares for some members, good ones for others"),
     Attack(25, "a", &["ROST-1", "MASK-4"], "two contributions in one round"),
     Attack(26, "f", &["LATE-1"], "a contribution after the set is closed"),
+    Attack(27, "c", &["CKG-2", "CKG-4"], "a part of a collective key that cancels the others'"),
+    Attack(28, "c", &["CKG-1", "CKG-2"], "sessions for a key aborted and begun again"),
+    Attack(
+        29,
+        "g",
+        &["COPEN-4", "CKG-7"],
+        "a wrong answer under a collective key, in its test and in rounds",
+    ),
+    Attack(30, "a b", &["OPEN-2", "OPEN-6"], "one ciphertext, another sum, a multiple shown for opening"),
+    Attack(31, "c", &["CNOISE-1", "OPEN-5"], "noise read from many openings"),
+    Attack(32, "b c", &["COPEN-2", "CREN-1"], "answers and shares of different keys or generations mixed"),
+    Attack(33, "c", &["CREN-1", "CKG-1"], "a refresh with a part of the holders, or with another threshold"),
     Attack(34, "h", &["SIG-1", "SEAL-1"], "points of small order, non-canonical points, all-zero agreements"),
+    Attack(35, "f h", &["CENC-2"], "malformed ciphertexts"),
     Attack(36, "h i", &[], "a flood of handshakes, from addresses that answer and from others"),
     Attack(37, "h i", &["WIRE-1"], "the slow: a byte now and then, frames never taken; floods of frames"),
     Attack(38, "h i", &[], "fragments with gaps that never become whole"),
@@ -97,6 +110,13 @@ const ATTACKS: [Attack; 57] = [
     Attack(69, "g", &["RS-1"], "c liars agree on another codeword"),
     Attack(70, "i", &["CMP-1"], "a member that complains about everybody"),
     Attack(71, "f", &["DIRECT-1"], "wrong answers in suite direct"),
+    Attack(72, "c", &["CKG-6"], "a collective key that is not its holders'"),
+    Attack(
+        73,
+        "c",
+        &["CENC-1"],
+        "a participant that colludes reads the collective key: not stopped, the test shows it",
+    ),
     Attack(74, "a", &["MASK-4", "OPEN-4"], "abort after opening, then again without the victim"),
 ];
 

@@ -81,8 +81,8 @@ fn a_part_that_is_not_short_fails_the_check() {
 
         // S grows, and the public part with it.
         let mut secret = Element::zero();
-        for at in 0..PLANES {
-            secret.words_mut()[at * DEGREE + 7] = size % PRIMES[at];
+        for (at, prime) in PRIMES.into_iter().enumerate() {
+            secret.words_mut()[at * DEGREE + 7] = size % prime;
         }
         let mut public = Element::zero();
         public.sub(&secret.copy().transformed().times(&point.0));

@@ -14,6 +14,7 @@
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
+use super::commit::{HASH_WORDS, hash};
 use super::element::{DEGREE, ELEMENT_BYTES, Element, PLANES, WORDS, ntt};
 use super::keygen::CollectiveKey;
 use super::{CollectiveError, noise};
@@ -157,13 +158,17 @@ pub struct CiphertextSum {
     count: u32,
     pub(crate) c0: Vec<u64>,
     pub(crate) c1: Vec<u64>,
+    /// Σ of the hashes of c₁ ([OPEN-6]).
+    hashes: Vec<u64>,
 }
 
 impl CiphertextSum {
     /// Nothing yet; at most `n_max` ciphertexts, up to 10,000.
     #[must_use]
     pub fn new(n_max: u32) -> Self {
-        Self { n_max: n_max.min(noise::MAX_PARTICIPANTS), count: 0, c0: vec![0; DEGREE], c1: vec![0; WORDS] }
+        let n_max = n_max.min(noise::MAX_PARTICIPANTS);
+        let (c0, c1, hashes) = (vec![0; DEGREE], vec![0; WORDS], vec![0; HASH_WORDS]);
+        Self { n_max, count: 0, c0, c1, hashes }
     }
 
     /// Ciphertexts in the sum.
@@ -184,6 +189,7 @@ impl CiphertextSum {
         self.count += 1;
         self.c0.iter_mut().zip(&c0).for_each(|(sum, word)| *sum = sum.wrapping_add(*word) & TOP_MASK);
         self.c1.iter_mut().zip(c1.words()).for_each(|(sum, word)| *sum += word);
+        self.hashes.iter_mut().zip(&hash(c1.words())).for_each(|(sum, word)| *sum += word);
         Ok(())
     }
 
@@ -193,39 +199,69 @@ impl CiphertextSum {
     /// Bytes that are no ciphertext, or one that cannot be in the sum.
     pub fn sub(&mut self, ciphertext: &Ciphertext) -> Result<(), CollectiveError> {
         let (c0, c1) = parts(ciphertext)?;
-        if self.count == 0 || self.c1.iter().zip(c1.words()).any(|(sum, word)| sum < word) {
+        let hashes = hash(c1.words());
+        let less = |sums: &[u64], words: &[u64]| sums.iter().zip(words).any(|(sum, word)| sum < word);
+        if self.count == 0 || less(&self.c1, c1.words()) || less(&self.hashes, &hashes) {
             return Err(CollectiveError::Malformed);
         }
         self.count -= 1;
         self.c0.iter_mut().zip(&c0).for_each(|(sum, word)| *sum = sum.wrapping_sub(*word) & TOP_MASK);
         self.c1.iter_mut().zip(c1.words()).for_each(|(sum, word)| *sum -= word);
+        self.hashes.iter_mut().zip(&hashes).for_each(|(sum, word)| *sum -= word);
         Ok(())
     }
 
-    /// `V`, for the members: residues of 45 + ⌈log₂ count⌉ bits.
+    /// `V` and the carries of the hashes, for the members: residues of 45 + ⌈log₂ count⌉ bits, then carries of
+    /// ⌈log₂ count⌉ bits.
     #[must_use]
     pub fn encode_c1(&self) -> Vec<u8> {
-        let bits = SummedC1::bits(self.count);
-        let mut bytes = vec![0; (WORDS * bits as usize).div_ceil(8)];
-        let (mut pending, mut filled, mut out) = (0_u128, 0, bytes.iter_mut());
-        for &word in &self.c1 {
-            pending |= u128::from(word) << filled;
-            filled += bits;
-            while filled >= 8 {
-                if let Some(byte) = out.next() {
-                    *byte = pending as u8;
-                }
-                (pending, filled) = (pending >> 8, filled - 8);
-            }
-        }
+        let (bits, summed) = (SummedC1::carry_bits(self.count), self.summed());
+        let mut bytes = Vec::with_capacity(SummedC1::encoded_bytes(self.count));
+        pack_bits(&summed.words, 45 + bits, &mut bytes);
+        let carries: Vec<u64> = summed.carries.iter().map(|&carry| u64::from(carry)).collect();
+        pack_bits(&carries, bits, &mut bytes);
         bytes
     }
 
     /// The same as a member decodes it.
     #[must_use]
     pub fn summed(&self) -> SummedC1 {
-        SummedC1 { count: self.count, words: self.c1.clone() }
+        let reduced = hash(&self.c1);
+        let carry = |(at, (sum, reduced)): (usize, (&u64, &u64))| {
+            let prime = PRIMES[at / (HASH_WORDS / PLANES)];
+            u16::try_from((sum - reduced.min(sum)) / prime).unwrap_or(u16::MAX)
+        };
+        let carries = self.hashes.iter().zip(&reduced).enumerate().map(carry).collect();
+        SummedC1 { count: self.count, words: self.c1.clone(), carries }
     }
+}
+
+/// Appends numbers of `bits` bits each, lowest bit first; together they are whole bytes.
+fn pack_bits(words: &[u64], bits: u32, out: &mut Vec<u8>) {
+    let (mut pending, mut filled) = (0_u128, 0);
+    for &word in words {
+        pending |= u128::from(word) << filled;
+        filled += bits;
+        while filled >= 8 {
+            out.push(pending as u8);
+            (pending, filled) = (pending >> 8, filled - 8);
+        }
+    }
+}
+
+/// `count` numbers of `bits` bits each.
+fn unpack_bits(bytes: &mut impl Iterator<Item = u8>, count: usize, bits: u32) -> Option<Vec<u64>> {
+    let (mut pending, mut filled) = (0_u128, 0);
+    let mut words = Vec::with_capacity(count);
+    for _ in 0..count {
+        while filled < bits {
+            pending |= u128::from(bytes.next()?) << filled;
+            filled += 8;
+        }
+        words.push((pending & ((1 << bits) - 1)) as u64);
+        (pending, filled) = (pending >> bits, filled - bits);
+    }
+    Some(words)
 }
 
 fn parts(ciphertext: &Ciphertext) -> Result<(Vec<u64>, Element), CollectiveError> {
@@ -233,23 +269,26 @@ fn parts(ciphertext: &Ciphertext) -> Result<(Vec<u64>, Element), CollectiveError
     Ok((c0, Element::decode(&ciphertext.c1).ok_or(CollectiveError::Malformed)?))
 }
 
-/// `V = Σ c₁` over a set of `count` contributions, every residue at most count·(qᵢ − 1) ([OPEN-6]).
+/// `V = Σ c₁` over a set of `count` contributions, every residue at most count·(qᵢ − 1), and the carries of the sum of
+/// their hashes ([OPEN-6]).
 #[derive(Clone, PartialEq, Eq)]
 pub struct SummedC1 {
     pub(crate) count: u32,
     pub(crate) words: Vec<u64>,
+    pub(crate) carries: Vec<u16>,
 }
 
 impl SummedC1 {
-    /// Bits of a residue of a sum of `count`.
-    fn bits(count: u32) -> u32 {
-        45 + u32::BITS - count.max(1).saturating_sub(1).leading_zeros()
+    /// ⌈log₂ count⌉.
+    fn carry_bits(count: u32) -> u32 {
+        u32::BITS - count.max(1).saturating_sub(1).leading_zeros()
     }
 
     /// Bytes of the encoded sum of `count` ciphertexts.
     #[must_use]
     pub fn encoded_bytes(count: u32) -> usize {
-        (WORDS * Self::bits(count) as usize).div_ceil(8)
+        let bits = Self::carry_bits(count) as usize;
+        (WORDS * (45 + bits) + HASH_WORDS * bits) / 8
     }
 
     /// Contributions in the sum.
@@ -258,7 +297,8 @@ impl SummedC1 {
         self.count
     }
 
-    /// Parses a sum over `count` ≤ 10,000 contributions: exact length, no residue above count·(qᵢ − 1).
+    /// Parses a sum over `count` ≤ 10,000 contributions: exact length, no residue above count·(qᵢ − 1), no carry of
+    /// count or more.
     ///
     /// # Errors
     /// Any other bytes.
@@ -267,23 +307,16 @@ impl SummedC1 {
         if !possible || bytes.len() != Self::encoded_bytes(count) {
             return Err(CollectiveError::Malformed);
         }
-        let bits = Self::bits(count);
-        let (mut pending, mut filled, mut input) = (0_u128, 0, bytes.iter());
-        let mut words = Vec::with_capacity(WORDS);
-        for at in 0..WORDS {
-            while filled < bits {
-                pending |= u128::from(*input.next().ok_or(CollectiveError::Malformed)?) << filled;
-                filled += 8;
-            }
-            let word = (pending & ((1 << bits) - 1)) as u64;
-            (pending, filled) = (pending >> bits, filled - bits);
-            if word > u64::from(count) * (PRIMES[at / DEGREE] - 1) {
-                return Err(CollectiveError::Malformed);
-            }
-            words.push(word);
+        let (bits, mut bytes) = (Self::carry_bits(count), bytes.iter().copied());
+        let words = unpack_bits(&mut bytes, WORDS, 45 + bits).ok_or(CollectiveError::Malformed)?;
+        let carries = unpack_bits(&mut bytes, HASH_WORDS, bits).ok_or(CollectiveError::Malformed)?;
+        let large = |(at, word): (usize, &u64)| *word > u64::from(count) * (PRIMES[at / DEGREE] - 1);
+        if words.iter().enumerate().any(large) || carries.iter().any(|carry| *carry >= u64::from(count)) {
+            return Err(CollectiveError::Malformed);
         }
-        // 24,576 residues fill whole bytes, whatever their bits.
-        Ok(Self { count, words })
+        // Below 10,000.
+        let carries = carries.into_iter().map(|carry| carry as u16).collect();
+        Ok(Self { count, words, carries })
     }
 
     /// Reduced, transformed.

@@ -157,8 +157,9 @@ fn ciphertext(key: &CollectiveKey, ikm: &[u8]) -> Ciphertext {
 
 fn encrypt(input: &Value) -> Answer {
     let Ciphertext { c0, c1 } = ciphertext(&key(input).1, &unhex(&input["ikm"]));
+    let hashed = commit::hash(Element::decode(&c1).unwrap().words());
     Ok(json!({
-        "c0_sha256": sha256(&[&c0]).to_hex(), "c0_start": hex(&c0[..24]), "c1_sha256": sha256(&[&c1]).to_hex(),
+        "hash_sha256_u64le": sha256_u64le(&hashed), "c0_sha256": sha256(&[&c0]).to_hex(), "c0_start": hex(&c0[..24]), "c1_sha256": sha256(&[&c1]).to_hex(),
         "c1_start": hex(&c1[..24]), "c1_blake3": vector_digest(&c1).to_hex(),
     }))
 }
@@ -220,7 +221,7 @@ fn element(input: &Value) -> Answer {
     Ok(json!({ "sha256": sha256(&[&decoded.encode()]).to_hex() }))
 }
 
-/// [CKG-2] [CKG-3] [CKG-4] [CENC-1] [CENC-2] [COPEN-1] [COPEN-2] [COPEN-3]
+/// [CKG-2] [CKG-3] [CKG-4] [CENC-1] [CENC-2] [OPEN-6] [COPEN-1] [COPEN-2] [COPEN-3]
 #[test]
 fn known_answers_of_the_collective_key() {
     check(include_str!("../../../tests/vectors/v1/collective.json"), |input| {

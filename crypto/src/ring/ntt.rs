@@ -38,6 +38,12 @@ pub(crate) fn ring(suite: Suite) -> Option<AnyRing> {
     }
 }
 
+/// Degree 2048 with the primes of R8192: not a suite, but what hashes ciphertexts ([OPEN-6]).
+pub(crate) fn short_ring() -> &'static Ring<3> {
+    static SHORT: LazyLock<Ring<3>> = LazyLock::new(|| Ring::new(2048, PRIMES));
+    &SHORT
+}
+
 impl AnyRing {
     /// The primes with their tables.
     pub(crate) fn fields(self) -> &'static [PrimeField] {
@@ -128,6 +134,32 @@ impl PrimeField {
     pub(crate) fn multiply(&self, left: &mut [u64], right: &[u64]) {
         self.plan.mul_assign_normalize(left, right);
         self.plan.inv(left);
+    }
+
+    /// `sum` ← `sum` + `left`·`right`, all in the NTT domain.
+    pub(crate) fn accumulate(&self, sum: &mut [u64], left: &[u64], right: &[u64]) {
+        self.plan.mul_accumulate(sum, left, right);
+    }
+
+    /// Back from the NTT domain, scaled.
+    pub(crate) fn backward(&self, values: &mut [u64]) {
+        self.plan.inv(values);
+        self.plan.normalize(values);
+    }
+
+    /// x mod q for any x below 2⁶⁰.
+    pub(crate) fn reduce_sums(&self, sums: &[u64], out: &mut [u64]) {
+        let prime = self.prime;
+        let delta = (1 << PRIME_BITS) - prime;
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (out, &x) in out.iter_mut().zip(sums) {
+                    // x = h·2⁴⁵ + l ≡ h·δ + l < 2¹⁵·2²⁰ + 2⁴⁵ < 2⁵⁴.
+                    *out = Self::reduce((x & ((1 << PRIME_BITS) - 1)) + (x >> PRIME_BITS) * delta, prime);
+                }
+            },
+        );
     }
 
     /// `out` = small coefficients modulo the prime.

@@ -17,6 +17,7 @@
 
 mod header;
 mod holder;
+mod intake;
 mod judge;
 mod key_record;
 mod maker;
@@ -28,6 +29,7 @@ mod tests;
 
 pub use header::SealedHeader;
 pub use holder::{Floors, Holder, HolderEvent, HolderIdentity, HolderRecord, KeyInForce, RoundTerms};
+pub use intake::{Intake, contribute};
 pub use judge::{Disclosed, judge};
 pub use key_record::{KeyEvidence, KeyRecord, VerifiedKey};
 pub use maker::{DeadSession, Failure, KeyMaker, MakerEvent, MakerRecord};

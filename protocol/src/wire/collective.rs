@@ -15,6 +15,7 @@
 //! And of a round under such a key ([OPEN-1], [OPEN-5], [OPEN-6], [COPEN-4]), with the round's number:
 //!
 //! ```text
+//! participant: SealedContribution ───────▶   coordinator; the vector travels beside it
 //! SealedClose ───────────────────────────▶   Lock
 //! OpenAsk, to the responders ────────────▶   OpenAnswer
 //! BlameAsk, if they did not open ────────▶   BlameAnswer
@@ -58,6 +59,7 @@ messages! {
     OpenAnswer = 37,
     BlameAsk = 38,
     BlameAnswer = 39,
+    SealedContribution = 40,
 }
 
 /// Coordinator → holder: a session begins.
@@ -302,6 +304,21 @@ pub struct Disclose {
 
 /// Most elements of a list that has one element a participant.
 const COHORT: usize = MAX_COHORT as usize;
+
+/// Participant → coordinator: header and encrypted secret of the mask; the vector travels beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedContribution {
+    /// Header.
+    pub header: SealedHeader,
+    /// Over the header.
+    pub signature: Signature,
+    /// c₀.
+    #[serde(with = "bytes")]
+    pub c0: Vec<u8>,
+    /// c₁.
+    #[serde(with = "bytes")]
+    pub c1: Vec<u8>,
+}
 
 /// One contribution of the set, as a holder checks it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -52,10 +52,12 @@ pub const fn limit(kind: u8) -> Option<usize> {
         32 => 32 * KIB,
         // SealedClose: 10,000 × (header, signature, identity, 14-step proof).
         35 => 10 * KIB * KIB,
-        // OpenAsk: 24,576 residues of 59 bits, 128 locks.
+        // OpenAsk: 24,576 residues of 59 bits, 6144 carries, 128 locks.
         36 => 256 * KIB,
         37 | 39 => 64 * KIB,
         38 => 7 * KIB * KIB,
+        // SealedContribution: c₀ and c₁, 187,392 bytes, and a header.
+        40 => 184 * KIB,
         _ => return None,
     })
 }

@@ -18,7 +18,7 @@ pub use ceremony::{Call, Commit, Commitments, SeedReveal};
 pub use collective::{
     BlameAnswer, BlameAsk, Disclose, JoinEntry, KeyCall, KeyDead, KeyJoin, KeyJoins, KeyReady, KeySign,
     KeyTried, KeyTry, OpenAnswer, OpenAsk, Opening, PartCheck, PartChecks, PartCommit, PartCommits,
-    PartRelay, PartReveal, SealedClose, SealedLeaf, TRIALS, Trial, TryAnswer,
+    PartRelay, PartReveal, SealedClose, SealedContribution, SealedLeaf, TRIALS, Trial, TryAnswer,
 };
 pub use limits::limit;
 pub(crate) use list::{PROOF, list};

@@ -96,8 +96,10 @@ def part_case():
 def encrypt_case(key, ikm):
     secret, (c0, c1) = encrypted(key, ikm)
     given = {"op": "encrypt", "session": SESSION.hex(), "key": key.ikm.hex(), "m": 3, "r": 2, "ikm": ikm.hex()}
+    hashed = sha_words(he.commitment_hash(c1))
     c0, c1 = he.top_bytes(c0), he.pack(c1)
-    expect = {"c0_sha256": sha256(c0).hex(), "c0_start": c0[:24].hex(), "c1_sha256": sha256(c1).hex()}
+    expect = {"hash_sha256_u64le": hashed}
+    expect |= {"c0_sha256": sha256(c0).hex(), "c0_start": c0[:24].hex(), "c1_sha256": sha256(c1).hex()}
     expect |= {"c1_start": c1[:24].hex(), "c1_blake3": blake3(c1).hex()}
     return ok(f"a ciphertext, {ikm.decode()}", given, expect)
 
@@ -176,5 +178,5 @@ def collective_file():
         "word of one answer, given by its place. element: the bytes of the point, their start replaced by `start`, cut to "
         "`bytes`."
     )
-    rules = ["CKG-2", "CKG-3", "CKG-4", "CENC-1", "CENC-2", "COPEN-1", "COPEN-2", "COPEN-3"]
+    rules = ["CKG-2", "CKG-3", "CKG-4", "CENC-1", "CENC-2", "OPEN-6", "COPEN-1", "COPEN-2", "COPEN-3"]
     return document(about, rules, cases)

@@ -194,6 +194,32 @@ def encrypt(a, b, secret, v, e0, e1):
     return c0, add(times(a, [v] * 3), small(e1))
 
 
+def uniform_block(key, block, index, q, count):
+    """`count` residues of one stream of [MASK-3]."""
+    first, out, done = block << 96 | index << 64, [], 0
+    while len(out) < count:
+        stream = aes128_ctr(key, first + done, (count - len(out)) // 2 + 2)
+        words = (int.from_bytes(stream[i : i + 8], "little") & (1 << 45) - 1 for i in range(0, len(stream), 8))
+        out += [w for w in words if w < q]
+        done += len(stream) // 16
+    return out[:count]
+
+
+def commitment_hash(c1):
+    """[OPEN-6]: h, the residues of each prime one after the other."""
+    key, short = derive("collective-hash", b"")[:16], 2048
+    integers = [x for plane in c1 for x in plane]
+    out = []
+    for index, q in enumerate(PRIMES):
+        total = [0] * short
+        for j in range(12):
+            a = uniform_block(key, j, index, q, short)
+            product = negacyclic(a, integers[j * short : (j + 1) * short], 1 << 45)
+            total = [(x + y) % q for x, y in zip(total, product)]
+        out += total
+    return out
+
+
 def opening(key, generation, sid, root, size, responders):
     """[COPEN-2]: the digest of an opening."""
     packed = b"".join(map(u16le, responders))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quorate_crypto::collective::{
-    CollectiveKey, DealContext, Dealt, KeyShare, part_commitment, parts_digest,
+    CollectiveKey, DealContext, Dealt, KeyShare, PairSeeds, part_commitment, parts_digest,
 };
 use quorate_crypto::hash::Digest;
 use quorate_crypto::merkle;
@@ -75,20 +75,21 @@ impl Holder {
     fn say(&mut self) {
         let Stage::Revealed(revealed) = std::mem::replace(&mut self.stage, Stage::Idle) else { return };
         let Revealed { base, session, joins, commits_hash, seeds, received, .. } = *revealed;
-        let (id, mut checks, mut dealt, mut publics) = (self.who.id, Vec::new(), Vec::new(), Vec::new());
+        let (id, mut checks) = (self.who.id, Vec::new());
+        let mut parts = Parts { publics: Vec::new(), dealt: Vec::new(), seeds };
         for (place, part) in received {
             checks.push(part.check);
-            publics.push(part.public);
-            dealt.extend(part.dealt.map(|dealt| (place, dealt)));
+            parts.publics.push(part.public);
+            parts.dealt.extend(part.dealt.map(|dealt| (place, dealt)));
         }
         let signature = self.who.identity.sign(&self.signed().checks(&session, &id, &checks));
         let frame: Arc<[u8]> = wire::encode(0, &PartChecks { session, id, checks, signature }).into();
         self.send_again(&frame);
         let in_force = self.in_force.as_deref();
-        let made = make_share(&base, &session, (&publics, &dealt, &seeds), in_force);
+        let made = make_share(&base, &session, &parts, in_force);
         let parts = match in_force.filter(|_| base.record.purpose != Purpose::New) {
             Some(known) => known.record.parts,
-            None => parts_digest(publics.iter().map(|public| &public[..])),
+            None => parts_digest(parts.publics.iter().map(|public| &public[..])),
         };
         let answered = std::collections::BTreeMap::new();
         let checked = Checked { base, session, joins, commits_hash, parts, checks: frame, made, answered };
@@ -96,22 +97,31 @@ impl Holder {
     }
 }
 
+/// All dealers' public parts, what they dealt to this holder, and its own halves of pairs' keys.
+struct Parts {
+    publics: Vec<Vec<u8>>,
+    dealt: Vec<(u16, Dealt)>,
+    seeds: PairSeeds,
+}
+
 /// The key and the share that follow from all dealings; none if one was no share.
 fn make_share(
     base: &super::Base,
     session: &Digest,
-    (publics, dealt, seeds): (&[Vec<u8>], &[(u16, Dealt)], &quorate_crypto::collective::PairSeeds),
+    parts: &Parts,
     in_force: Option<&KeyInForce>,
 ) -> Option<(CollectiveKey, KeyShare)> {
     match base.record.purpose {
         Purpose::New => {
-            let key = CollectiveKey::from_parts(session, publics.iter().map(|public| &public[..])).ok()?;
-            Some((key, KeyShare::assemble(&base.committee, base.place, dealt, seeds).ok()?))
+            let key =
+                CollectiveKey::from_parts(session, parts.publics.iter().map(|public| &public[..])).ok()?;
+            Some((key, KeyShare::assemble(&base.committee, base.place, &parts.dealt, &parts.seeds).ok()?))
         }
         Purpose::Refresh { .. } => {
             let known = in_force?;
             let holders = base.record.active();
-            let share = known.share.refreshed((&base.committee, &holders), dealt, seeds).ok()?;
+            let share =
+                known.share.refreshed((&base.committee, &holders), &parts.dealt, &parts.seeds).ok()?;
             let key = CollectiveKey::parse(&known.record.key_session, known.key.encoded()).ok()?;
             Some((key, share))
         }

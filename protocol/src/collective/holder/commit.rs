@@ -65,7 +65,7 @@ impl Holder {
         own: &[u8],
         joins: &KeyJoins,
     ) -> Result<BTreeMap<u16, RoundPublic>, FaultKind> {
-        let (record, who) = (&base.record, &self.who);
+        let record = &base.record;
         let active = record.active();
         let complete = joins.record == base.hash
             && joins.list.len() == active.len()
@@ -82,7 +82,6 @@ impl Holder {
             }
             keys.insert(place, key);
         }
-        let _ = who;
         Ok(keys)
     }
 

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha20Rng;
 
 use super::hall::*;
 use crate::collective::holder::answer_digest;
+use crate::collective::opening::Asked;
 use crate::collective::*;
 use crate::draw::Draw;
 use crate::error::{Abort, FaultKind};
@@ -30,17 +31,17 @@ struct Scene {
     contributions: Vec<(SealedLeaf, Ciphertext)>,
 }
 
-fn permit<T: Into<ParticipantRecord>>(record: T) -> Permit<T> {
+pub(super) fn permit<T: Into<ParticipantRecord>>(record: T) -> Permit<T> {
     Outbox::<ParticipantRecord, ()>::default().persist(record)
 }
 
-fn signed_close(world: &World, context: &Context, set: SetId) -> Signature {
+pub(super) fn signed_close(world: &World, context: &Context, set: SetId) -> Signature {
     let record = CloseRecord { round: context.round, set };
     let permit = Outbox::<CoordinatorRecord, ()>::default().persist(record);
     CloseStatement(set).sign(context, &world.coordinator, permit)
 }
 
-fn terms(world: &World, key: &KeyEvidence, round: u64) -> RoundTerms {
+pub(super) fn terms(world: &World, key: &KeyEvidence, round: u64) -> RoundTerms {
     let deployment = world.deployment();
     let draw = Draw { deployment, seed: sha256(&[b"seed"]), round, size: 8 };
     RoundTerms {
@@ -406,6 +407,28 @@ fn open_5_openings_are_capped_and_survive_crashes() {
     };
     assert_eq!((last, rounds), (FaultKind::OpeningSpent, 16));
     assert_eq!(scene.hall.holders[0].in_force().unwrap().ledger.opened(), 20);
+}
+
+/// [OPEN-1] [OPEN-5] The ledger by itself: one set a round, only newer rounds, whatever the caller has locked.
+#[test]
+fn open_5_a_ledger_knows_one_set_a_round() {
+    let scene = Scene::new();
+    let mut ledger = OpeningLedger::new(&scene.key.record);
+    let set = |byte: u8| SetId { sid: Digest::ZERO, root: Digest::from_bytes([byte; 32]), size: 3 };
+    let opening = |byte: u8| Digest::from_bytes([byte; 32]);
+    let Ok(Asked::New(first)) = ledger.ask(5, set(1), opening(1)) else { panic!("it is the first") };
+    ledger.note(&first);
+    assert_eq!(ledger.ask(5, set(2), opening(2)).err(), Some(FaultKind::SecondSet));
+    assert_eq!(ledger.ask(4, set(1), opening(2)).err(), Some(FaultKind::StaleRound));
+    assert!(matches!(ledger.ask(5, set(1), opening(2)), Ok(Asked::New(OpenedRecord { count: 5, .. }))));
+    // So it is after a refresh, and after a crash in the generation before.
+    let mut next = scene.key.record.clone();
+    next.made_by.purpose = Purpose::Refresh { key: scene.key.record.hash(), generation: 1, evicted: vec![] };
+    for ledger in [ledger.carried(&next), OpeningLedger::restore(&next, &[HolderRecord::Opened(first)])] {
+        assert_eq!(ledger.ask(5, set(2), opening(3)).err(), Some(FaultKind::SecondSet));
+        assert_eq!(ledger.ask(4, set(1), opening(3)).err(), Some(FaultKind::StaleRound));
+        assert!(ledger.ask(6, set(2), opening(3)).is_ok());
+    }
 }
 
 /// RT-32 KL-19 After a refresh the old record opens nothing: neither a manifest that names it, nor the round under way.

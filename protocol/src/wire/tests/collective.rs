@@ -185,6 +185,8 @@ fn wire_2_openings() {
         hex("8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c"),
         hex("00"), // no proof
     ];
+    let made = SealedContribution { header, signature: signature(), c0: vec![1, 2], c1: vec![3] };
+    check(40, &made, &[&leaf_hex[..7], &[hex("020102"), hex("0103")]].concat());
     let close = SealedClose { set: set(), leaves: vec![leaf], signature: signature() };
     check(35, &close, &[&[set_hex(), hex("01")][..], &leaf_hex, &[sig()]].concat());
     let ask = OpenAsk { set: set(), responders: vec![1, 200], locks: vec![lock()], sum: vec![9, 9] };
@@ -281,6 +283,8 @@ fn wire_1_keys_of_128_holders_fit() {
         c1: digest(0x11),
         commitment: C1Commitment::from_bytes([0xc1; 32]),
     };
+    let (c0, c1) = (bytes(49_152), bytes(quorate_crypto::collective::ELEMENT_BYTES));
+    assert!(fits(encode(0, &SealedContribution { header, signature: signature(), c0, c1 })));
     let leaf = SealedLeaf { header, signature: signature(), identity: key(1), proof: vec![digest(0x99); 14] };
     let close =
         |count: usize| SealedClose { set: set(), leaves: vec![leaf.clone(); count], signature: signature() };
