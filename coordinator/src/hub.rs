@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     keys: RwLock<Vec<PublicKey>>,
     evicted: RwLock<BTreeSet<u32>>,
     models: RwLock<BTreeMap<Digest, Arc<[u8]>>>,
+    /// Signatures of those models.
+    signatures: RwLock<BTreeMap<Digest, Arc<[u8]>>>,
     /// Trust roots, the first first.
     roots: RwLock<Vec<Arc<[u8]>>>,
     open: RwLock<Option<OpenRound>>,
@@ -66,6 +68,7 @@ impl Shared {
             keys: RwLock::default(),
             evicted: RwLock::default(),
             models: RwLock::default(),
+            signatures: RwLock::default(),
             roots: RwLock::default(),
             open: RwLock::default(),
             tally: Mutex::default(),
@@ -102,9 +105,10 @@ impl Shared {
         self.evicted.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The models that are given out from now on.
-    pub(crate) fn serve(&self, models: BTreeMap<Digest, Arc<[u8]>>) {
+    /// The models that are given out from now on, and their signatures.
+    pub(crate) fn serve(&self, models: BTreeMap<Digest, Arc<[u8]>>, signatures: BTreeMap<Digest, Arc<[u8]>>) {
         *self.models.write().unwrap_or_else(PoisonError::into_inner) = models;
+        *self.signatures.write().unwrap_or_else(PoisonError::into_inner) = signatures;
     }
 
     /// The trust roots that are given out from now on.
@@ -225,6 +229,10 @@ impl Handler for Hub {
 
     async fn model(&self, _: Peer, hash: Digest) -> Option<Arc<[u8]>> {
         self.shared.models.read().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned()
+    }
+
+    async fn signature(&self, _: Peer, hash: Digest) -> Option<Arc<[u8]>> {
+        self.shared.signatures.read().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned()
     }
 
     async fn enrol(&self, request: EnrolmentRequest) -> Result<Welcome, Refusal> {

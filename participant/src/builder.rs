@@ -38,6 +38,7 @@ pub struct Builder {
     folder: PathBuf,
     policy: Option<Policy>,
     root: Option<Digest>,
+    signed_models: bool,
     limits: Limits,
     plans: Option<Arc<PlanCache>>,
     storage_key: Option<StorageKey>,
@@ -52,6 +53,7 @@ impl Builder {
             folder,
             policy: None,
             root: None,
+            signed_models: false,
             limits: Limits::default(),
             plans: None,
             storage_key: None,
@@ -72,6 +74,13 @@ impl Builder {
     /// coordinator gives out.
     pub fn root(mut self, fingerprint: Digest) -> Self {
         self.root = Some(fingerprint);
+        self
+    }
+
+    /// Models are taken only with a signature that the trust root vouches for ([MODEL-1]). For [`Builder::join`], which
+    /// writes it to `participant.toml`.
+    pub fn signed_models(mut self, signed: bool) -> Self {
+        self.signed_models = signed;
         self
     }
 
@@ -151,6 +160,7 @@ impl Builder {
             index: enrolled.id.index,
             version: 1,
             root: self.root,
+            signed_models: self.signed_models,
             policy: self.policy.clone().unwrap_or_default(),
         };
         let membership = || Membership {
@@ -213,7 +223,7 @@ pub(crate) struct Home {
     policy: Option<Policy>,
     pub(crate) plans: Arc<PlanCache>,
     connector: Connector,
-    clock: Clock,
+    pub(crate) clock: Clock,
 }
 
 /// Who lives there.

@@ -4,6 +4,7 @@
 //! address, pin, deployment, coordinator, index     written at join; nothing secret
 //! version                                          written, with index, when the identity key is renewed
 //! root                                             fingerprint of the first trust root, if the owner was given one
+//! signed_models                                    models are taken only with a signature ([MODEL-1])
 //! [policy]                                         may be edited; read at every open
 //! ```
 //!
@@ -65,6 +66,8 @@ pub struct Settings {
     pub version: u32,
     /// Fingerprint of the first trust root, where the owner has been given one ([ROOT-1]).
     pub root: Option<Digest>,
+    /// Whether models are taken only with a signature that the trust root vouches for ([MODEL-1]).
+    pub signed_models: bool,
     /// What its owner is willing to take part in.
     pub policy: Policy,
 }
@@ -95,6 +98,7 @@ impl Settings {
             index: read.index,
             root: root.map(Digest::from_bytes),
             version: read.version.unwrap_or(1).max(1),
+            signed_models: read.signed_models.unwrap_or(false),
             policy,
         })
     }
@@ -102,17 +106,18 @@ impl Settings {
     /// The text of the file, with a comment for each key.
     #[must_use]
     pub fn text(&self) -> String {
-        let Self { address, pin, name, coordinator, index, version, root, policy } = self;
+        let Self { address, pin, name, coordinator, index, version, root, signed_models, policy } = self;
         let name = toml::Value::String(name.clone());
         let coordinator = Digest::from_bytes(*coordinator.as_bytes()).to_hex();
         let root = root.map(|root| format!("root = \"{root}\"\n")).unwrap_or_default();
         // The first goes without saying, as in files from before keys were renewed.
+        let signed = if *signed_models { "signed_models = true\n" } else { "" };
         let version = if *version > 1 { format!("version = {version}\n") } else { String::new() };
         format!(
             "# A participant of Quorate. Nothing here is secret: the key is in the file `identity`.\n\
              # Written when the device joined. Only `address` may change, if the coordinator moves.\n\
              address = \"{address}\"\npin = \"{pin}\"\ndeployment = {name}\ncoordinator = \"{coordinator}\"\n\
-             index = {index}\n{version}{root}\n{}",
+             index = {index}\n{version}{root}{signed}\n{}",
             policy_text(policy)
         )
     }
@@ -172,6 +177,7 @@ struct Read {
     index: u32,
     version: Option<u32>,
     root: Option<String>,
+    signed_models: Option<bool>,
     #[serde(default)]
     policy: ReadPolicy,
 }
@@ -266,6 +272,7 @@ mod tests {
             index: 3,
             version: 1,
             root: None,
+            signed_models: true,
             policy,
         }
     }

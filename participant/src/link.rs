@@ -43,6 +43,8 @@ pub(crate) enum Event {
     Renewed(Result<Renewed, TransportError>),
     /// A trust root came, or there is none of that version.
     Root(Result<Option<Vec<u8>>, TransportError>),
+    /// The signature of a round's model came, or it has none.
+    Signature { round: u64, outcome: Result<Option<Vec<u8>>, TransportError> },
     /// An upload ended.
     Uploaded { round: u64, outcome: Result<(), TransportError> },
 }
@@ -139,6 +141,15 @@ impl Link {
         self.transfer(async move {
             let outcome = exchanges.renew(&request).await;
             let _ = events.send(Event::Renewed(outcome)).await;
+        });
+    }
+
+    /// Asks for the signature of a model.
+    pub(crate) fn signature(&mut self, up: &Up, (round, hash): (u64, Digest)) {
+        let (exchanges, events) = (up.exchanges.clone(), self.sender.clone());
+        self.transfer(async move {
+            let outcome = exchanges.signature(&hash).await;
+            let _ = events.send(Event::Signature { round, outcome }).await;
         });
     }
 

@@ -40,6 +40,7 @@ impl Client {
             }
             Event::Frame(frame) => self.came(&frame),
             Event::Model { round, held, outcome } => self.fetched(round, held, outcome),
+            Event::Signature { round, outcome } => self.proven(round, outcome),
             Event::Uploaded { round, outcome } => self.uploaded(round, outcome),
             Event::Renewed(outcome) => self.renewed(outcome),
             Event::Root(outcome) => self.root_came(outcome),

@@ -50,6 +50,11 @@ impl Roots {
         Ok(Self { pin, known, asking: false })
     }
 
+    /// The root that is held.
+    pub(crate) const fn known(&self) -> Option<&TrustRoot> {
+        self.known.as_ref()
+    }
+
     /// By what the coordinator's keys are judged.
     pub(crate) fn anchor(&self) -> Anchor {
         match (&self.known, self.pin) {

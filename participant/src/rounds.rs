@@ -12,6 +12,7 @@ use crate::action::{Action, DeviceError};
 use crate::client::{Client, lasting};
 use crate::error::ClientError;
 use crate::link::Parcel;
+use crate::signed::ModelRefused;
 use crate::step::{Missed, Step, Training};
 use crate::work::{Stage, Work};
 
@@ -137,6 +138,7 @@ impl Client {
                 *resumed = !held.is_empty();
                 self.link.download(up, *wanted, std::mem::take(held));
             }
+            Stage::Proving { hash, .. } => self.link.signature(up, (work.round, *hash)),
             Stage::Uploading(parcel) => self.link.upload(up, parcel.clone()),
             Stage::Training | Stage::Trained { .. } | Stage::Sent => return,
         }
@@ -176,10 +178,50 @@ impl Client {
             outcome => {
                 let checked = lasting(outcome)?;
                 if let (Some(()), Some(manifest)) = (checked, work.manifest.clone()) {
-                    work.stage = Stage::Training;
-                    self.steps.push_back(Step::Train(Training { round, model: bytes.into(), manifest }));
+                    if self.settings.signed_models {
+                        work.stage = Stage::Proving { hash: manifest.model, model: bytes };
+                        work.want();
+                    } else {
+                        work.stage = Stage::Training;
+                        self.steps.push_back(Step::Train(Training { round, model: bytes.into(), manifest }));
+                    }
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// A signature came, or there is none: nobody trains on a model before it is judged ([MODEL-1]).
+    pub(crate) fn proven(
+        &mut self,
+        round: u64,
+        outcome: Result<Option<Vec<u8>>, TransportError>,
+    ) -> Result<(), ClientError> {
+        let Some(work) = self.work.as_mut().filter(|work| work.round == round) else { return Ok(()) };
+        let (Stage::Proving { model, .. }, Some(manifest)) = (&mut work.stage, work.manifest.clone()) else {
+            return Ok(());
+        };
+        let signature = match outcome {
+            Ok(Some(signature)) => signature,
+            Ok(None) => {
+                self.leave(Missed::Model(ModelRefused::Unsigned));
+                return Ok(());
+            }
+            Err(_) => {
+                work.back_off();
+                return Ok(());
+            }
+        };
+        let now = (self.home.clock)();
+        let vault = self.home.vault()?;
+        match vault.taken()?.judge(self.roots.known(), (model, &signature), (round, now)) {
+            Ok(taken) => {
+                let model = std::mem::take(model).into();
+                vault.keep_taken(&taken)?;
+                work.stage = Stage::Training;
+                self.steps.push_back(Step::Train(Training { round, model, manifest }));
+            }
+            Err(refused) => self.leave(Missed::Model(refused)),
         }
         Ok(())
     }

@@ -12,6 +12,8 @@ use quorate_transport::Refusal;
 use thiserror::Error;
 use tokio::time::Instant;
 
+use crate::signed::ModelRefused;
+
 /// What [`crate::Client::tick`] came to.
 #[derive(Debug)]
 pub enum Step {
@@ -104,6 +106,9 @@ pub enum Missed {
     /// The model is longer than the manifest's schema and the builder's limit allow.
     #[error("the model is longer than allowed: raise `max_model` if it is meant to be")]
     ModelTooLong,
+    /// The model is not signed as this device wants it.
+    #[error(transparent)]
+    Model(#[from] ModelRefused),
     /// The coordinator's key behind the round was revoked.
     #[error("the coordinator's key behind the round was revoked")]
     KeyRevoked,

@@ -4,6 +4,7 @@
 //! identity           0 ‖ key, or 1 ‖ the key sealed (StorageKey); written before the key is ever sent
 //! renewal            the same of the next key, with version and place (renewal.rs); written before that is ever sent
 //! root               the newest trust root, as it was signed (root.rs)
+//! models             the newest signed model taken of each name (signed.rs); written before anybody trains on it
 //! participant.toml   settings; written last: the device has joined
 //! moved              the device was saved to be moved; it does not open here any more
 //! ```
@@ -21,6 +22,7 @@ use crate::config::{SETTINGS, Settings};
 use crate::error::ClientError;
 use crate::folder::Folder;
 use crate::renewal::NextKey;
+use crate::signed::Taken;
 use crate::store::{CONTRIBUTION, STATE, StoreError};
 
 /// A locked folder.
@@ -124,6 +126,18 @@ impl Vault {
         self.write(ROOT, root)
     }
 
+    /// Which signed models were taken.
+    pub(crate) fn taken(&self) -> Result<Taken, ClientError> {
+        let Some(bytes) = self.read(MODELS)? else { return Ok(Taken::default()) };
+        let text = String::from_utf8(bytes).ok();
+        text.and_then(|text| Taken::parse(&text)).ok_or(ClientError::Form(MODELS))
+    }
+
+    /// Stores which were taken, durably.
+    pub(crate) fn keep_taken(&self, taken: &Taken) -> Result<(), ClientError> {
+        self.write(MODELS, taken.text().as_bytes())
+    }
+
     /// A file with a secret.
     fn secret(
         &self,
@@ -182,6 +196,7 @@ impl Vault {
 const IDENTITY: &str = "identity";
 const RENEWAL: &str = "renewal";
 const ROOT: &str = "root";
+const MODELS: &str = "models";
 const MOVED: &str = "moved";
 const PLAIN: u8 = 0;
 const SEALED: u8 = 1;

@@ -1,13 +1,14 @@
 //! The round a device contributes to, from the announcement to the end.
 //!
 //! ```text
-//! Fetching ──model──▶ Training ──submit──▶ Trained ──roster──▶ Uploading ──receipt──▶ Sent ──result──▶ gone
+//! Fetching ──model──▶ (Proving ──signature──▶) Training ──submit──▶ Trained ──roster──▶ Uploading ──receipt──▶ Sent ──result──▶ gone
 //!                                                     after a restart: ▲ the identical bytes
 //! ```
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use quorate_crypto::hash::Digest;
 use quorate_protocol::manifest::Manifest;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -32,6 +33,8 @@ pub(crate) struct Work {
 pub(crate) enum Stage {
     /// The model is wanted; what came so far.
     Fetching { wanted: Wanted, held: Vec<u8>, resumed: bool },
+    /// The model is there and its signature is wanted.
+    Proving { hash: Digest, model: Vec<u8> },
     /// The caller trains.
     Training,
     /// The update is there, the roster not yet.
@@ -80,7 +83,7 @@ impl Work {
 
     /// When the next transfer may begin, where one is wanted and none is under way.
     pub(crate) fn again(&self) -> Option<Instant> {
-        self.again.filter(|_| matches!(self.stage, Stage::Fetching { .. } | Stage::Uploading(_)))
+        self.again.filter(|_| matches!(self.stage, Stage::Fetching { .. } | Stage::Proving { .. } | Stage::Uploading(_)))
     }
 
     /// A transfer begins.

@@ -75,6 +75,11 @@ pub trait Handler: Send + Sync + 'static {
         async { Err(Refusal::NotNow) }
     }
 
+    /// The signature of the model of this hash, if there is one to give out ([MODEL-1]).
+    fn signature(&self, _peer: Peer, _hash: Digest) -> impl Future<Output = Option<Arc<[u8]>>> + Send {
+        async { None }
+    }
+
     /// The trust root of this version, if there is one to give out ([ROOT-1]).
     fn root(&self, _peer: Peer, _version: u64) -> impl Future<Output = Option<Arc<[u8]>>> + Send {
         async { None }

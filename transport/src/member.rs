@@ -7,6 +7,7 @@
 //! 4 renewal   a new certificate                                             enrol.rs
 //! 5 next key  the party's next identity key ([RENEW-1])                     enrol.rs
 //! 6 root      version; ◀─ the trust root of that version ([ROOT-1])
+//! 7 signature hash; ◀─ the signature of the model of that hash ([MODEL-1])
 //! ```
 //!
 //! Every answer begins with a byte: 0, or the code of a [`Refusal`].
@@ -28,6 +29,7 @@ use crate::enrol::{self, Answer, CertificateRequest, NextKey, REQUEST};
 use crate::error::{Closed, Refusal};
 use crate::framing::{self, From};
 use crate::handler::{FrameQueue, FrameSender, Handler, Peer, Uploaded};
+use crate::limits::Limits;
 use crate::pace::{Broken, Pace, write, write_shared};
 use crate::server::Shared;
 use crate::staging::{Slot, UploadHeader};
@@ -39,6 +41,7 @@ pub(crate) const DOWNLOAD: u8 = 3;
 pub(crate) const RENEWAL: u8 = 4;
 pub(crate) const NEXT_KEY: u8 = 5;
 pub(crate) const ROOT: u8 = 6;
+pub(crate) const SIGNATURE: u8 = 7;
 /// What an answer begins with that is no refusal.
 pub(crate) const FINE: u8 = 0;
 
@@ -154,19 +157,28 @@ async fn exchange<H: Handler>(
         }
         ROOT => {
             let version = u64::from_le_bytes(Pace::request(&shared.limits).exact(&mut recv).await?);
-            match shared.handler.root(peer, version).await {
-                Some(root) => {
-                    let length = u32::try_from(root.len()).map_err(|_| Broken::Protocol)?;
-                    write(&mut send, &[FINE], &shared.limits).await?;
-                    write(&mut send, &length.to_le_bytes(), &shared.limits).await?;
-                    write_shared(&mut send, Bytes::from_owner(root), &shared.limits).await?;
-                }
-                None => write(&mut send, &[Refusal::Unknown.code()], &shared.limits).await?,
-            }
-            send.finish().map_err(|_| Broken::Lost)
+            give(&mut send, shared.handler.root(peer, version).await, &shared.limits).await
+        }
+        SIGNATURE => {
+            let hash = Digest::from_bytes(Pace::request(&shared.limits).exact(&mut recv).await?);
+            give(&mut send, shared.handler.signature(peer, hash).await, &shared.limits).await
         }
         _ => Err(Broken::Protocol),
     }
+}
+
+/// Answers with a document that is short, or says that there is none.
+async fn give(send: &mut SendStream, document: Option<Arc<[u8]>>, limits: &Limits) -> Result<(), Broken> {
+    match document {
+        Some(document) => {
+            let length = u32::try_from(document.len()).map_err(|_| Broken::Protocol)?;
+            write(send, &[FINE], limits).await?;
+            write(send, &length.to_le_bytes(), limits).await?;
+            write_shared(send, Bytes::from_owner(document), limits).await?;
+        }
+        None => write(send, &[Refusal::Unknown.code()], limits).await?,
+    }
+    send.finish().map_err(|_| Broken::Lost)
 }
 
 /// Takes an upload from where it stands to the handler's word.

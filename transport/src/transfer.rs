@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::enrol::{self, ANSWER, Answer, NextKey, Renewed};
 use crate::error::{Refusal, TransportError};
 use crate::limits::Limits;
-use crate::member::{DOWNLOAD, FINE, NEXT_KEY, ROOT, UPLOAD};
+use crate::member::{DOWNLOAD, FINE, NEXT_KEY, ROOT, SIGNATURE, UPLOAD};
 use crate::pace::{Broken, Pace, write};
 use crate::session::lost;
 use crate::staging::UploadHeader;
@@ -125,20 +125,36 @@ impl Exchanges {
     /// # Errors
     /// [`TransportError::Length`] if it is longer than a root may be.
     pub async fn root(&self, version: u64) -> Result<Option<Vec<u8>>, TransportError> {
-        let (_send, mut recv) = self.open(ROOT, &version.to_le_bytes()).await?;
+        self.document((ROOT, &version.to_le_bytes()), MAX_ROOT).await
+    }
+
+    /// The signature of the model of this hash; `None` if it has none ([MODEL-1]). Nothing of it is verified.
+    ///
+    /// # Errors
+    /// [`TransportError::Length`] if it is longer than [`MAX_SIGNATURE`].
+    pub async fn signature(&self, hash: &Digest) -> Result<Option<Vec<u8>>, TransportError> {
+        self.document((SIGNATURE, hash.as_bytes()), MAX_SIGNATURE).await
+    }
+
+    async fn document(
+        &self,
+        (kind, request): (u8, &[u8]),
+        most: usize,
+    ) -> Result<Option<Vec<u8>>, TransportError> {
+        let (_send, mut recv) = self.open(kind, request).await?;
         match self.accepted(&mut recv).await {
             Err(TransportError::Refused(Refusal::Unknown)) => return Ok(None),
             outcome => outcome?,
         }
         let length = Pace::request(&self.limits).exact(&mut recv).await;
         let length = u32::from_le_bytes(length.map_err(|broken| self.lost(broken))?) as usize;
-        if length > MAX_ROOT {
+        if length > most {
             return Err(TransportError::Length);
         }
-        let mut root = Vec::new();
-        let filled = Pace::new(&self.limits).fill(&mut recv, &mut root, length).await;
+        let mut document = Vec::new();
+        let filled = Pace::new(&self.limits).fill(&mut recv, &mut document, length).await;
         filled.map_err(|broken| self.lost(broken))?;
-        Ok(Some(root))
+        Ok(Some(document))
     }
 
     async fn open(&self, kind: u8, request: &[u8]) -> Result<(SendStream, RecvStream), TransportError> {
@@ -168,3 +184,6 @@ impl Exchanges {
         lost(&self.connection, broken)
     }
 }
+
+/// Longest signature of a model, in bytes: one file has a fraction of it.
+pub const MAX_SIGNATURE: usize = 64 << 10;

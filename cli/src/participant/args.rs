@@ -54,6 +54,9 @@ pub struct JoinArgs {
     /// Fingerprint of the deployment's first trust root, from its operator: 64 hexadecimal digits
     #[arg(long, value_name = "FINGERPRINT", value_parser = root)]
     pub root: Option<Digest>,
+    /// Train only on models that are signed by a key the trust root names
+    #[arg(long)]
+    pub signed_models: bool,
     /// Whether a committee may be named: refused, anybody, or the hash of the list of ids you trust
     #[arg(long, value_name = "refused|anybody|HASH", default_value = "refused", value_parser = named)]
     pub trust_committee: NamedCommittee,

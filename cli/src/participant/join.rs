@@ -31,6 +31,7 @@ pub fn join(args: &JoinArgs) -> Result<(), Failure> {
         Some(fingerprint) => builder.root(fingerprint),
         None => builder,
     };
+    let builder = builder.signed_models(args.signed_models);
     let client = runtime.block_on(async { builder.join(address, args.pin, token).await });
     let client = client.map_err(|error| failure(&error))?;
     println!("joined {:?} as party {}", client.deployment(), client.id().index);

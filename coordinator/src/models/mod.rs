@@ -232,6 +232,14 @@ impl JobModel {
         Ok(self.folder.replace(&signature_name(version), &[signature])?)
     }
 
+    /// The signature of a version, if it has one.
+    ///
+    /// # Errors
+    /// [`ModelError::Io`].
+    pub fn signature(&self, version: u64) -> Result<Option<Vec<u8>>, ModelError> {
+        Ok(self.folder.read(&signature_name(version))?)
+    }
+
     /// The file of an older version, if it is still there.
     ///
     /// # Errors

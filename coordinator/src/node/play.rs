@@ -244,11 +244,13 @@ impl<S: Store> Task<S> {
 
     /// Gives out the models of all jobs: the newest of each.
     pub(super) fn serve(&self) {
-        let served = self.jobs.iter().map(|entry| {
-            let model = entry.model.current();
-            (model.hash, Arc::clone(&model.file))
+        let current = || self.jobs.iter().map(|entry| &entry.model);
+        let files = current().map(|model| (model.current().hash, Arc::clone(&model.current().file)));
+        let signatures = current().filter_map(|model| {
+            let signature = model.signature(model.current().version).ok().flatten()?;
+            Some((model.current().hash, Arc::from(signature)))
         });
-        self.shared.serve(served.collect());
+        self.shared.serve(files.collect(), signatures.collect());
     }
 
     /// Takes over the jobs' numbers for the epoch in force.

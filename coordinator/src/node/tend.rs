@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use quorate_crypto::hash::Digest;
 use quorate_keys::audit::What;
+use quorate_keys::model_signature::Bundle;
 use quorate_keys::report::report;
 use quorate_keys::when::{At, Time as KeyTime};
 use quorate_keys::{KeyId, SignedKeyList};
 
 use super::NodeError;
+use super::play::Entry;
 use super::task::{Task, tolerable, wall};
 use crate::admin::keys::KeyBook;
 use crate::audit::Particulars;
-use crate::keeper::{Keeper, KeeperError, ModelFacts, Order, SignedOrder, identity_line};
+use crate::keeper::{Keeper, KeeperError, ModelFacts, Order, SignedOrder, identity_line, model_line};
 use crate::models::Version;
 use crate::store::{Change, Store};
 
@@ -74,6 +77,7 @@ impl<S: Store> Task<S> {
                     return self.held_up(&error);
                 }
                 self.take_up_late();
+                self.sign_unsigned();
                 self.measure(at);
                 let done = self.publish_list(at);
                 self.tended = done.then(Instant::now);
@@ -181,10 +185,9 @@ impl<S: Store> Task<S> {
         let at = self.at();
         let entries = self.service.coordinator().map_or(&[][..], |machine| machine.transcript().entries());
         let manifest = entries.iter().rfind(|entry| entry.round == version.round).map(|entry| entry.mh);
-        let (Some(keeper), Some(entry), Some(manifest)) = (&mut self.keeper, self.jobs.get(job), manifest)
-        else {
-            return;
-        };
+        // The initial model is of no round; that of one that the transcript has forgotten names none either.
+        let manifest = manifest.unwrap_or(Digest::ZERO);
+        let (Some(keeper), Some(entry)) = (&mut self.keeper, self.jobs.get(job)) else { return };
         let facts = ModelFacts {
             job: &entry.job.name,
             file: &version.file,
@@ -195,6 +198,26 @@ impl<S: Store> Task<S> {
             Ok(Ok(())) => {}
             Ok(Err(error)) => crate::events::model_failed(version.round, &entry.job.name, &error),
             Err(error) => crate::events::keeper_failed(&error),
+        }
+    }
+
+    /// Signs the newest versions that no key in force has signed: the initial one, one that a crash left unsigned, and all
+    /// when the key has a successor ([MODEL-1]).
+    fn sign_unsigned(&mut self) {
+        let Some(keeper) = &self.keeper else { return };
+        let Ok((active, _)) = keeper.inventory().protecting(&model_line()) else { return };
+        let signed = |entry: &Entry| {
+            let signature = entry.model.signature(entry.model.current().version).ok().flatten();
+            let bundle = signature.and_then(|bytes| Bundle::parse(&bytes).ok());
+            bundle.is_some_and(|bundle| bundle.key_hint() == Some(&active))
+        };
+        let due: Vec<usize> = (0..self.jobs.len()).filter(|at| !signed(&self.jobs[*at])).collect();
+        for at in &due {
+            let version = self.jobs[*at].model.current().clone();
+            self.sign(*at, &version);
+        }
+        if !due.is_empty() {
+            self.serve();
         }
     }
 

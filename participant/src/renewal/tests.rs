@@ -23,6 +23,7 @@ fn settings() -> Settings {
         index: 3,
         version: 1,
         root: None,
+        signed_models: false,
         policy: Policy::default(),
     }
 }

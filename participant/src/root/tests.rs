@@ -21,6 +21,7 @@ fn settings(root: Option<Digest>) -> Settings {
         index: 3,
         version: 1,
         root,
+        signed_models: false,
         policy: Policy::default(),
     }
 }

@@ -17,6 +17,7 @@ mod renew;
 mod rogue;
 mod roots;
 mod rotations;
+mod signed;
 mod rounds;
 mod silent;
 mod strangers;

@@ -1,11 +1,14 @@
 //! The trust root at devices of a running deployment ([ROOT-1], [ROOT-2]).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quorate_coordinator::keeper::Roots;
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::SigningKey;
+use quorate_keys::KeyId;
 use quorate_keys::audit::Text;
+use quorate_keys::model_signature::ModelKey;
 use quorate_keys::root::{Hash, Key, Root, SignedRoot};
 use quorate_participant::Client;
 
@@ -13,6 +16,16 @@ use crate::world::{Options, SHORT, World, now};
 
 /// The root of this version; two of three people sign it, and its fingerprint is given.
 fn install(world: &World, version: u64, coordinator: &SigningKey) -> Digest {
+    install_with(world, version, coordinator, BTreeMap::new())
+}
+
+/// The same, with keys of models.
+pub fn install_with(
+    world: &World,
+    version: u64,
+    coordinator: &SigningKey,
+    model: BTreeMap<KeyId, ModelKey>,
+) -> Digest {
     let people = [1_u8, 2, 3].map(|seed| SigningKey::from_bytes(&[90 + seed; 32]));
     let name = |at: usize| format!("root/person-{at}@1").parse().unwrap();
     let root = Root {
@@ -24,7 +37,7 @@ fn install(world: &World, version: u64, coordinator: &SigningKey) -> Digest {
         keys: (0..3).map(|at| (name(at), Key(people[at].public().clone()))).collect(),
         coordinator: [("coordinator/identity@1".parse().unwrap(), Key(coordinator.public().clone()))].into(),
         audit: [].into(),
-        model: [].into(),
+        model,
         policy: Hash(Digest::ZERO),
     };
     let mut signed = SignedRoot::new(root).unwrap();
@@ -37,7 +50,7 @@ fn install(world: &World, version: u64, coordinator: &SigningKey) -> Digest {
     fingerprint
 }
 
-fn founding() -> SigningKey {
+pub fn founding() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])
 }
 
