@@ -83,7 +83,9 @@ impl Work {
 
     /// When the next transfer may begin, where one is wanted and none is under way.
     pub(crate) fn again(&self) -> Option<Instant> {
-        self.again.filter(|_| matches!(self.stage, Stage::Fetching { .. } | Stage::Proving { .. } | Stage::Uploading(_)))
+        self.again.filter(|_| {
+            matches!(self.stage, Stage::Fetching { .. } | Stage::Proving { .. } | Stage::Uploading(_))
+        })
     }
 
     /// A transfer begins.

@@ -21,9 +21,8 @@ fn id(version: u32) -> KeyId {
 /// A root with version 1 retired, 2 retiring, 3 active.
 fn root() -> TrustRoot {
     let signer = SigningKey::from_bytes(&[9; 32]);
-    let model = |version: u8, standing| {
-        (id(version.into()), ModelKey { key: key(version).public(), standing })
-    };
+    let model =
+        |version: u8, standing| (id(version.into()), ModelKey { key: key(version).public(), standing });
     let name: KeyId = "root/one@1".parse().unwrap();
     let root = Root {
         v: 1,

@@ -91,6 +91,7 @@ fn settings() -> Target {
         index: 7,
         version: 2,
         root: Some(quorate_crypto::hash::Digest::from_bytes([8; 32])),
+        signed_models: false,
         policy: Policy::default(),
     };
     let read = |bytes: &[u8]| {
