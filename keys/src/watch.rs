@@ -26,7 +26,8 @@ use crate::class::{Class, KeyId, KeyName};
 use crate::inventory::Inventory;
 use crate::inventory::event::Event;
 use crate::inventory::key::Usage;
-use crate::key_list::KeyList;
+use crate::key_list::{KeyList, KnownKeys};
+use crate::model_signature::verify::Verdict;
 use crate::policy::Policy;
 use crate::report::Report;
 use crate::state::State;
@@ -233,6 +234,30 @@ impl Watch {
         self.ask("KL-3", rules::kl_3_a_replica_has_a_published_list(party, known, &self.lists))?;
         let caught_up = rules::kl_15_a_party_never_goes_back(party, known.0, &mut self.replicas);
         self.ask("KL-15", caught_up)
+    }
+
+    /// After a key was revoked and everybody connected was told: whether a party still takes what it signs.
+    ///
+    /// # Errors
+    /// If it does.
+    pub fn told_of_revocation(&mut self, party: u32, key: &KeyId, believes: bool) -> Result<(), Broken> {
+        self.ask("KL-10", rules::kl_10_nobody_believes_a_revoked_key(party, key, believes))
+    }
+
+    /// What was stored of the keys known, read again from the founding key on, and what was known.
+    ///
+    /// # Errors
+    /// If it leads elsewhere.
+    pub fn restored(&mut self, stored: Option<&KnownKeys>, known: &KnownKeys) -> Result<(), Broken> {
+        self.ask("KL-14", rules::kl_14_what_is_stored_leads_to_what_is_known(stored, known))
+    }
+
+    /// A model that was signed just now, as a party verifies it.
+    ///
+    /// # Errors
+    /// If it is not to be used.
+    pub fn verified(&mut self, key: &KeyId, verdict: Option<Verdict>) -> Result<(), Broken> {
+        self.ask("KL-21", rules::kl_21_a_fresh_model_is_current(key, verdict))
     }
 
     /// A round begins: what its manifest pins are the versions that protect now.

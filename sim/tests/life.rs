@@ -41,7 +41,10 @@ fn kl_30_every_class_rotates_for_400_days_beside_real_rounds() {
     assert!(rotated(Class::Transport) >= 21 * 400 && rotated(Class::Transport) <= 21 * 400 * 3);
     assert_eq!(rotated(Class::Round), 400);
     assert_eq!(u64::from(report.shards), rotated(Class::Audit) + 1);
-    for rule in ["A1", "A2", "B5", "KL-1", "KL-3", "KL-4", "KL-9", "KL-10", "KL-23", "KL-25", "KL-27"] {
+    for rule in [
+        "A1", "A2", "B5", "KL-1", "KL-14", "KL-15", "KL-21", "KL-3", "KL-4", "KL-9", "KL-10", "KL-23",
+        "KL-25", "KL-27",
+    ] {
         assert!(report.asked[rule] > 0, "{rule} was never asked");
     }
 }

@@ -11,7 +11,8 @@ use crate::class::{Class, KeyId, KeyName};
 use crate::inventory::Inventory;
 use crate::inventory::event::{Cause, Change, Event};
 use crate::inventory::key::Usage;
-use crate::key_list::KeyList;
+use crate::key_list::{KeyList, KnownKeys};
+use crate::model_signature::verify::Verdict;
 use crate::policy::{Deadline, Policy};
 use crate::report::Report;
 use crate::state::State;
@@ -221,6 +222,21 @@ pub fn kl_10_a_compromise_ends_the_round(seen: &RoundSeen) -> Outcome {
     when(seen.revoked && seen.ended != Ended::Cancelled, || {
         format!("round {} went on after its key was revoked: {:?}", seen.round, seen.ended)
     })
+}
+
+/// KL-10: who was told of a revocation takes nothing of that key any more.
+pub fn kl_10_nobody_believes_a_revoked_key(party: u32, key: &KeyId, believes: bool) -> Outcome {
+    when(believes, || format!("party {party} still believes {key}"))
+}
+
+/// KL-14: what is stored verifies from the founding key on, and gives what was known.
+pub fn kl_14_what_is_stored_leads_to_what_is_known(stored: Option<&KnownKeys>, known: &KnownKeys) -> Outcome {
+    when(stored != Some(known), || format!("what is stored does not lead to list {}", known.seq()))
+}
+
+/// KL-21: what the key in force has signed is current now.
+pub fn kl_21_a_fresh_model_is_current(key: &KeyId, verdict: Option<Verdict>) -> Outcome {
+    when(verdict != Some(Verdict::Current), || format!("a model signed by {key} is {verdict:?}"))
 }
 
 /// KL-15: a party only goes on, however long it was away.

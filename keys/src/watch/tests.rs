@@ -242,6 +242,36 @@ fn kl_10_rounds_lost_and_rounds_that_go_on() {
 }
 
 #[test]
+fn kl_10_a_party_that_believes_a_revoked_key() {
+    let mut watch = Scene::new().watch;
+    let key = id("coordinator/identity@1");
+    watch.told_of_revocation(3, &key, false).unwrap();
+    assert_eq!(watch.told_of_revocation(3, &key, true).unwrap_err().rule, "KL-10");
+}
+
+#[test]
+fn kl_14_a_store_that_leads_elsewhere() {
+    let mut watch = Scene::new().watch;
+    let known = |seed: u8| {
+        let key = SigningKey::from_bytes(&[seed; 32]);
+        KnownKeys::founding(crate::DeploymentId::new("x", key.public()), key.public())
+    };
+    watch.restored(Some(&known(1)), &known(1)).unwrap();
+    assert_eq!(watch.restored(Some(&known(2)), &known(1)).unwrap_err().rule, "KL-14");
+    assert_eq!(watch.restored(None, &known(1)).unwrap_err().rule, "KL-14");
+}
+
+#[test]
+fn kl_21_a_model_of_a_key_that_is_over() {
+    let mut watch = Scene::new().watch;
+    let key = id("model/global@1");
+    watch.verified(&key, Some(Verdict::Current)).unwrap();
+    for verdict in [None, Some(Verdict::Archived), Some(Verdict::Grace)] {
+        assert_eq!(watch.verified(&key, verdict).unwrap_err().rule, "KL-21");
+    }
+}
+
+#[test]
 fn kl_15_a_party_that_goes_back() {
     let mut scene = Scene::new();
     let first = scene.list(1, None);

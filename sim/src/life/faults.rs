@@ -1,6 +1,6 @@
 //! What goes wrong in a life.
 
-use quorate_keys::Class;
+use quorate_keys::{Class, KnownKeys};
 use rand_core::Rng as _;
 
 use super::{Life, LifeError, context, line};
@@ -128,6 +128,13 @@ impl Life {
         let identity = self.signing_key(&self.signer.clone())?;
         self.world.restart(identity)?;
         self.report.restarts += 1;
+        for party in 0..self.config.participants {
+            let Some(known) = self.world.keys_of(party) else { continue };
+            let stored = known.to_bytes().ok();
+            let stored = stored.and_then(|stored| KnownKeys::restore(&stored, known.seq()).ok());
+            let restored = self.watch.restored(stored.as_ref(), known);
+            self.held(restored)?;
+        }
         Ok(())
     }
 

@@ -123,10 +123,9 @@ impl Life {
         let bundle = sign(&statement, &by, &key).map_err(|_| unsigned())?;
         let keys = self.list.as_ref().map(|list| list.model.clone()).unwrap_or_default();
         let trust = ModelTrust { keys: &keys, seen_round: None, now: self.at().time.0, logged_at: None };
-        let verified = bundle.verify(&trust).map_err(|_| unsigned())?;
-        if !verified.verdict.usable() {
-            return Err(unsigned());
-        }
+        let verdict = bundle.verify(&trust).ok().map(|verified| verified.verdict);
+        let verified = self.watch.verified(&id, verdict);
+        self.held(verified)?;
         Ok(id)
     }
 
@@ -137,7 +136,13 @@ impl Life {
         let change = Change::Compromised { since: Time(now.saturating_sub(60)), approvers };
         self.happens(id, (Cause::Use, change))?;
         self.report.revoked += 1;
+        let key = self.signing_key(id)?;
         self.tend()?;
+        for party in (0..self.config.participants).filter(|party| !self.is_away(*party)).collect::<Vec<_>>() {
+            let believes = self.world.keys_of(party).is_none_or(|known| known.verifies(key.public()));
+            let told = self.watch.told_of_revocation(party, id, believes);
+            self.held(told)?;
+        }
         let after = self.book.inventory.protecting(&id.name).map(|(active, _)| active.version);
         match after {
             Ok(version) if version > id.version => Ok(()),
