@@ -30,7 +30,8 @@ pub fn work(room: &Shared, rotate: bool, tell: &mut dyn FnMut(Answer)) -> Result
             tell(Answer { done: None, message: String::new(), report: Some(report) });
             continue;
         }
-        let message = format!("{} of {} keys moved to {}", report.rewrapped, report.total, report.wrapping);
+        let (moved, total) = (report.rewrapped, report.total);
+        let message = format!("{moved} of {total} keys and files moved to {}", report.wrapping);
         return Ok(Answer { done: Some(report.failures.is_empty()), message, report: Some(report) });
     }
 }

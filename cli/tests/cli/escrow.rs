@@ -92,7 +92,7 @@ fn kl_20_custodians_bring_a_lost_wrapping_key_back() {
     // Burnt: nothing runs before a new split.
     assert!(refused_start(at).contains("split the key anew"));
     let moved = run(at, &format!("keys rewrap {CONFIG} --rotate"));
-    assert_eq!(moved.out, "4 of 4 keys moved to wrapping/store@2\n", "{}", moved.err);
+    assert_eq!(moved.out, "7 of 8 keys and files moved to wrapping/store@2\n", "{}", moved.err);
     refused_start(at);
     let said = escrow(at, &format!("split {CONFIG} --custodians ada,bo,cy --threshold 3 --out again"));
     assert_eq!(said.out, "split 2 of wrapping/store@2: 3 of 3 bring it back\n", "{}", said.err);
