@@ -282,8 +282,7 @@ pub(crate) type Particulars = BTreeMap<Fact, Value>;
 /// Name of a deployment's log.
 #[must_use]
 pub fn log_name(deployment: &DeploymentId) -> LogName {
-    let id = deployment.to_hex();
-    LogName::new(&format!("quorate/{}", &id[..SHORT])).expect("hexadecimal fits")
+    LogName::of(deployment)
 }
 
 /// The id of the coordinator's identity key.
@@ -423,8 +422,6 @@ const MARKS: &str = "marks";
 const VERIFIER: &str = "log.vkey";
 /// Between two looks at a copy that has not answered.
 const POLL: Duration = Duration::from_micros(200);
-/// Characters of a deployment's id in the name of its log.
-const SHORT: usize = 16;
 /// Characters of a reason.
 const WORDS: usize = 200;
 /// Events that wait for a log that takes nothing.
