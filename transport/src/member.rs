@@ -7,6 +7,7 @@
 //! 4 renewal   a new certificate                                             enrol.rs
 //! 5 next key  the party's next identity key ([RENEW-1])                     enrol.rs
 //! 6 root      version; ◀─ the trust root of that version ([ROOT-1])
+//! 8 checkpoint  shard, entries held; ◀─ what the audit log shows of it ([WIT-1])
 //! ```
 //!
 //! Every answer begins with a byte: 0, or the code of a [`Refusal`].
@@ -28,6 +29,7 @@ use crate::enrol::{self, Answer, CertificateRequest, NextKey, REQUEST};
 use crate::error::{Closed, Refusal};
 use crate::framing::{self, From};
 use crate::handler::{FrameQueue, FrameSender, Handler, Peer, Uploaded};
+use crate::limits::Limits;
 use crate::pace::{Broken, Pace, write, write_shared};
 use crate::server::Shared;
 use crate::staging::{Slot, UploadHeader};
@@ -39,6 +41,7 @@ pub(crate) const DOWNLOAD: u8 = 3;
 pub(crate) const RENEWAL: u8 = 4;
 pub(crate) const NEXT_KEY: u8 = 5;
 pub(crate) const ROOT: u8 = 6;
+pub(crate) const CHECKPOINT: u8 = 8;
 /// What an answer begins with that is no refusal.
 pub(crate) const FINE: u8 = 0;
 
@@ -154,19 +157,32 @@ async fn exchange<H: Handler>(
         }
         ROOT => {
             let version = u64::from_le_bytes(Pace::request(&shared.limits).exact(&mut recv).await?);
-            match shared.handler.root(peer, version).await {
-                Some(root) => {
-                    let length = u32::try_from(root.len()).map_err(|_| Broken::Protocol)?;
-                    write(&mut send, &[FINE], &shared.limits).await?;
-                    write(&mut send, &length.to_le_bytes(), &shared.limits).await?;
-                    write_shared(&mut send, Bytes::from_owner(root), &shared.limits).await?;
-                }
-                None => write(&mut send, &[Refusal::Unknown.code()], &shared.limits).await?,
-            }
-            send.finish().map_err(|_| Broken::Lost)
+            let root = shared.handler.root(peer, version).await;
+            show(&mut send, root, &shared.limits).await
+        }
+        CHECKPOINT => {
+            let mut pace = Pace::request(&shared.limits);
+            let shard = u32::from_le_bytes(pace.exact(&mut recv).await?);
+            let held = u64::from_le_bytes(pace.exact(&mut recv).await?);
+            let shown = shared.handler.checkpoint(peer, shard, held).await;
+            show(&mut send, shown, &shared.limits).await
         }
         _ => Err(Broken::Protocol),
     }
+}
+
+/// `0 ‖ u32le(length) ‖ bytes`, or that there are none.
+async fn show(send: &mut SendStream, bytes: Option<Arc<[u8]>>, limits: &Limits) -> Result<(), Broken> {
+    match bytes {
+        Some(bytes) => {
+            let length = u32::try_from(bytes.len()).map_err(|_| Broken::Protocol)?;
+            write(send, &[FINE], limits).await?;
+            write(send, &length.to_le_bytes(), limits).await?;
+            write_shared(send, Bytes::from_owner(bytes), limits).await?;
+        }
+        None => write(send, &[Refusal::Unknown.code()], limits).await?,
+    }
+    send.finish().map_err(|_| Broken::Lost)
 }
 
 /// Takes an upload from where it stands to the handler's word.

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use quinn::{Connection, RecvStream, SendStream};
 use quorate_crypto::hash::{Digest, sha256};
 use quorate_keys::RenewalRequest;
+use quorate_keys::audit::MAX_ANSWER;
 use quorate_keys::root::MAX_ROOT;
 use tokio::time::timeout;
 
 use crate::enrol::{self, ANSWER, Answer, NextKey, Renewed};
 use crate::error::{Refusal, TransportError};
 use crate::limits::Limits;
-use crate::member::{DOWNLOAD, FINE, NEXT_KEY, ROOT, UPLOAD};
+use crate::member::{CHECKPOINT, DOWNLOAD, FINE, NEXT_KEY, ROOT, UPLOAD};
 use crate::pace::{Broken, Pace, write};
 use crate::session::lost;
 use crate::staging::UploadHeader;
@@ -125,20 +126,35 @@ impl Exchanges {
     /// # Errors
     /// [`TransportError::Length`] if it is longer than a root may be.
     pub async fn root(&self, version: u64) -> Result<Option<Vec<u8>>, TransportError> {
-        let (_send, mut recv) = self.open(ROOT, &version.to_le_bytes()).await?;
+        self.shown(ROOT, &version.to_le_bytes(), MAX_ROOT).await
+    }
+
+    /// What the coordinator's audit log shows of a shard, 0 for the newest, to who holds so many entries of it; `None` if
+    /// it has no such shard ([WIT-1]). Nothing of it is verified.
+    ///
+    /// # Errors
+    /// [`TransportError::Length`] if it is longer than an answer may be.
+    pub async fn checkpoint(&self, shard: u32, held: u64) -> Result<Option<Vec<u8>>, TransportError> {
+        let request = [&shard.to_le_bytes()[..], &held.to_le_bytes()].concat();
+        self.shown(CHECKPOINT, &request, MAX_ANSWER).await
+    }
+
+    /// An answer in one piece of at most so many bytes.
+    async fn shown(&self, kind: u8, request: &[u8], most: usize) -> Result<Option<Vec<u8>>, TransportError> {
+        let (_send, mut recv) = self.open(kind, request).await?;
         match self.accepted(&mut recv).await {
             Err(TransportError::Refused(Refusal::Unknown)) => return Ok(None),
             outcome => outcome?,
         }
         let length = Pace::request(&self.limits).exact(&mut recv).await;
         let length = u32::from_le_bytes(length.map_err(|broken| self.lost(broken))?) as usize;
-        if length > MAX_ROOT {
+        if length > most {
             return Err(TransportError::Length);
         }
-        let mut root = Vec::new();
-        let filled = Pace::new(&self.limits).fill(&mut recv, &mut root, length).await;
+        let mut bytes = Vec::new();
+        let filled = Pace::new(&self.limits).fill(&mut recv, &mut bytes, length).await;
         filled.map_err(|broken| self.lost(broken))?;
-        Ok(Some(root))
+        Ok(Some(bytes))
     }
 
     async fn open(&self, kind: u8, request: &[u8]) -> Result<(SendStream, RecvStream), TransportError> {
