@@ -21,4 +21,5 @@ mod rounds;
 mod silent;
 mod strangers;
 mod turns;
+mod witness;
 mod world;
