@@ -147,3 +147,6 @@ const INTERVAL: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_secs(4);
 /// Shards gone through without a pause.
 const AT_ONCE: u32 = 64;
+
+#[cfg(test)]
+mod tests;

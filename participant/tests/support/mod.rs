@@ -237,3 +237,14 @@ pub async fn wait(mut what: impl FnMut() -> bool) {
     };
     tokio::time::timeout(Duration::from_secs(60), wait).await.expect("it became so");
 }
+
+/// The same, while a client ticks; and a little longer, so that it has dealt with what came.
+pub async fn wait_ticking(client: &mut Client, mut what: impl FnMut() -> bool) {
+    let wait = async {
+        while !what() {
+            client.tick().await.unwrap();
+        }
+        client.tick().await.unwrap();
+    };
+    tokio::time::timeout(Duration::from_secs(60), wait).await.expect("it became so");
+}
