@@ -98,3 +98,6 @@ impl Window {
 const READING: usize = 2;
 /// Answers kept, of some kilobytes each.
 const MOST: usize = 256;
+
+#[cfg(test)]
+mod tests;

@@ -137,3 +137,34 @@ fn wit_1_answers_are_bounded_in_every_part() {
     }
     assert_eq!(Answer::parse(&vec![0; MAX_ANSWER + 1]), None);
 }
+
+/// Counts what is read.
+struct Counted<'a>(&'a MemoryFiles, std::cell::Cell<usize>);
+
+impl Files for Counted<'_> {
+    fn read(&self, path: &str) -> std::io::Result<Option<Vec<u8>>> {
+        self.1.set(self.1.get() + 1);
+        self.0.read(path)
+    }
+
+    fn write(&mut self, _: &str, _: &[u8]) -> std::io::Result<()> {
+        unreachable!()
+    }
+
+    fn remove(&mut self, _: &str) -> std::io::Result<()> {
+        unreachable!()
+    }
+}
+
+/// [WIT-1]: an answer reads a dozen files, however long the log and whatever is asked.
+#[test]
+fn wit_1_an_answer_costs_a_dozen_files() {
+    let (_, files) = log(66_100, |_| false);
+    let mut most = 0;
+    for held in (0..66_100).step_by(331).chain([65_535, 65_536, 66_099, 66_100, u64::MAX]) {
+        let counted = Counted(&files, std::cell::Cell::new(0));
+        Answer::of(&counted, &name(), 1, held).unwrap();
+        most = most.max(counted.1.get());
+    }
+    assert!((5..=12).contains(&most), "{most}");
+}
