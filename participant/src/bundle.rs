@@ -88,7 +88,9 @@ impl Bundle {
     }
 
     fn parse(bytes: &[u8]) -> Result<Option<Self>, ClientError> {
-        let Some((&version @ (FIRST | SECOND | VERSION), mut rest)) = bytes.split_first() else { return Ok(None) };
+        let Some((&version @ (FIRST | SECOND | VERSION), mut rest)) = bytes.split_first() else {
+            return Ok(None);
+        };
         let mut part = || {
             let (length, after) = rest.split_first_chunk()?;
             let (part, after) = after.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;

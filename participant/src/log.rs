@@ -81,7 +81,9 @@ impl Log {
 impl Client {
     /// Asks for the newest checkpoint, if it is time.
     pub(crate) fn ask_for_checkpoint(&mut self, now: Instant) {
-        let Some(up) = self.up.as_ref().filter(|_| self.log.due().is_some_and(|due| due <= now)) else { return };
+        let Some(up) = self.up.as_ref().filter(|_| self.log.due().is_some_and(|due| due <= now)) else {
+            return;
+        };
         // Before a pinned root has come nothing counts, and no key is taken without it.
         let Some(listed) = self.roots.listed() else {
             self.log.due = now + INTERVAL;
@@ -102,7 +104,8 @@ impl Client {
         self.log.beyond = !self.log.beyond;
         let (Ok(Some(bytes)), Some(listed)) = (outcome, self.roots.listed()) else { return Ok(()) };
         let mut next = self.log.follower.clone();
-        let taken = Answer::parse(&bytes).ok_or(FollowError::Form).and_then(|answer| next.take(&answer, &listed));
+        let taken =
+            Answer::parse(&bytes).ok_or(FollowError::Form).and_then(|answer| next.take(&answer, &listed));
         if let Err(FollowError::Evidence(finding)) = &taken {
             let found = self.home.vault()?.keep_evidence(&finding.to_bytes())?;
             self.log.found = Some(found);

@@ -111,7 +111,8 @@ async fn wit_4_after_two_logs_a_device_begins_nothing() {
                 Err(error) => break error,
             }
         };
-        let two = |error: &ClientError| matches!(error, ClientError::TwoLogs(file) if file.ends_with(LOG_EVIDENCE));
+        let two =
+            |error: &ClientError| matches!(error, ClientError::TwoLogs(file) if file.ends_with(LOG_EVIDENCE));
         assert!(two(&refused), "{refused:?}");
         assert!(two(&client.tick().await.unwrap_err()));
         assert!(two(&client.submit(1, &[], 1).await.unwrap_err()));

@@ -66,7 +66,8 @@ pub struct LogArgs {
     pub checkpoint: Vec<PathBuf>,
 }
 
-const JUDGE_EXAMPLES: &str = "Exit code 0: the two checkpoints cannot both be true. 1: that is not proven. 2: wrong use.
+const JUDGE_EXAMPLES: &str =
+    "Exit code 0: the two checkpoints cannot both be true. 1: that is not proven. 2: wrong use.
 
 Examples:
   quorate audit judge device/log-evidence

@@ -15,7 +15,9 @@ pub fn judge(args: &JudgeArgs) -> Result<(), Failure> {
     let (log, given) = keys(&args.key)?;
     let ours = |(shard, key)| log.is_none() || given.get(&shard) == Some(key);
     if log.as_ref().is_some_and(|log| log != finding.log()) || !finding.keys().into_iter().all(ours) {
-        return Err(Failure::failed("the evidence is not by the keys given: it proves nothing against their holder"));
+        return Err(Failure::failed(
+            "the evidence is not by the keys given: it proves nothing against their holder",
+        ));
     }
     let verdict = finding.judge().map_err(Failure::failed)?;
     let mut sides = Vec::new();
@@ -28,7 +30,10 @@ pub fn judge(args: &JudgeArgs) -> Result<(), Failure> {
     if args.json {
         let side = |(seen, key): &(Checkpoint, String)| json!({ "origin": seen.origin, "size": seen.size, "root": seen.root.to_hex(), "key": key });
         let sides: Vec<_> = sides.iter().map(side).collect();
-        println!("{}", json!({ "proven": verdict.is_proof(), "verdict": word(verdict), "checkpoints": sides }));
+        println!(
+            "{}",
+            json!({ "proven": verdict.is_proof(), "verdict": word(verdict), "checkpoints": sides })
+        );
     } else {
         for ((seen, key), what) in sides.iter().zip(["seen ", "shown"]) {
             println!("{what}  {}, {} entries, root {}\n       key {key}", seen.origin, seen.size, seen.root);
@@ -40,7 +45,8 @@ pub fn judge(args: &JudgeArgs) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let text = "not proven by itself: the log did not show that one extends the other; verify the log against both";
+    let text =
+        "not proven by itself: the log did not show that one extends the other; verify the log against both";
     Err(Failure::failed(text))
 }
 

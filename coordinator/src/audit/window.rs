@@ -58,7 +58,8 @@ impl Window {
         // As of before it is read: a state that is gone meanwhile keeps nothing.
         let state = self.state();
         let (folder, name) = (self.folder.clone(), self.name.clone());
-        let read = spawn_blocking(move || Answer::of(&Directory::new(&folder), &name, shard, held)).await.ok()?;
+        let read =
+            spawn_blocking(move || Answer::of(&Directory::new(&folder), &name, shard, held)).await.ok()?;
         drop(place);
         match read {
             Ok(answer) => {

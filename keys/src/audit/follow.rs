@@ -66,12 +66,16 @@ impl Follower {
         Self { name, keys: BTreeMap::new(), witness: Witness::new() }
     }
 
-    /// What to ask for: a shard, 0 for the newest, and how many entries of it are held. With `beyond` the next shard
-    /// that the root lists, if there is one: the key of the shard before may be lost and close nothing (KL-24).
+    /// What to ask for: a shard, 0 for the newest, and how many entries of it are held. With `beyond` the other one that
+    /// may be meant: the next shard that the root lists, for the key of the shard before may be lost and close nothing (KL-24).
     #[must_use]
     pub fn ask(&self, listed: &Listed, beyond: bool) -> (u32, u64) {
         match (self.current(), self.beyond(listed)) {
-            (None, _) => (last(listed).unwrap_or(0), 0),
+            // A root may list a shard that is still to come: then the first it lists is there.
+            (None, _) => {
+                let shard = if beyond { listed.first_key_value() } else { listed.last_key_value() };
+                (shard.map_or(0, |(shard, _)| *shard), 0)
+            }
             (Some(_), Some(next)) if beyond => (next, 0),
             (Some(shard), _) => (shard, self.held(shard).map_or(0, |held| held.size)),
         }
@@ -88,7 +92,8 @@ impl Follower {
         if !self.expects(shard, listed) {
             return Err(FollowError::Form);
         }
-        let (origin, note) = (self.name.origin(shard), Note::parse(&answer.note).map_err(CheckpointError::from)?);
+        let (origin, note) =
+            (self.name.origin(shard), Note::parse(&answer.note).map_err(CheckpointError::from)?);
         let key = self.key(answer, listed)?;
         let shown = Checkpoint::verify(&note, &origin, &key)?;
         let first = self.held(shard).is_none();
@@ -98,7 +103,9 @@ impl Follower {
         let mut next = self.clone();
         let seen = match next.witness.observe(&origin, &key, &note, &answer.consistency) {
             Ok(seen) => seen,
-            Err(WitnessError::Fork(_) | WitnessError::Unproven(_)) => return Err(self.finding(answer, shard, &key)),
+            Err(WitnessError::Fork(_) | WitnessError::Unproven(_)) => {
+                return Err(self.finding(answer, shard, &key));
+            }
             Err(WitnessError::Checkpoint(error)) => return Err(error.into()),
             Err(WitnessError::Nothing | WitnessError::Note(_)) => return Err(FollowError::Form),
         };
@@ -187,7 +194,7 @@ impl Follower {
 
     fn expects(&self, shard: u32, listed: &Listed) -> bool {
         match self.current() {
-            None => shard > 0 && last(listed).is_none_or(|last| last == shard),
+            None => shard > 0 && (listed.is_empty() || listed.contains_key(&shard)),
             Some(current) => shard == current || self.beyond(listed) == Some(shard),
         }
     }
@@ -195,7 +202,9 @@ impl Follower {
     /// The key under which a checkpoint of the answer's shard counts.
     fn key(&self, answer: &Answer, listed: &Listed) -> Result<PublicKey, FollowError> {
         match (self.keys.get(&answer.shard), listed.get(&answer.shard)) {
-            (Some(kept), Some(listed)) if kept != listed => Err(FollowError::OtherKey { shard: answer.shard }),
+            (Some(kept), Some(listed)) if kept != listed => {
+                Err(FollowError::OtherKey { shard: answer.shard })
+            }
             (Some(key), _) | (None, Some(key)) => Ok(key.clone()),
             // The first contact: taken once. That the entry stands in the log is checked with all else of it.
             (None, None) => {
@@ -251,10 +260,6 @@ impl Follower {
     }
 }
 
-fn last(listed: &Listed) -> Option<u32> {
-    listed.last_key_value().map(|(shard, _)| *shard)
-}
-
 /// A note as text: it was read as UTF-8.
 pub(super) fn text(note: &Note) -> String {
     String::from_utf8_lossy(&note.to_bytes()).into_owned()
@@ -263,7 +268,8 @@ pub(super) fn text(note: &Note) -> String {
 /// The next shard and its key, if this entry closes the shard.
 fn named(shard: u32, entry: &Entry) -> Option<(u32, PublicKey)> {
     let next = shard.checked_add(1)?;
-    let closes = entry.event.what == What::ShardClosed && entry.event.keys == [audit_key(shard), audit_key(next)];
+    let closes =
+        entry.event.what == What::ShardClosed && entry.event.keys == [audit_key(shard), audit_key(next)];
     match entry.event.facts.get(&Fact::Next) {
         Some(Value::Key(key)) if closes => Some((next, key.clone())),
         _ => None,

@@ -45,8 +45,7 @@ async fn wit_2_devices_follow_the_log_from_shard_to_shard() {
     let known: Vec<Checkpoint> = (0..6).filter_map(|at| seen(&world, at)).map(|(_, seen)| seen).collect();
     world.stop().await;
     let folder = world.folder.path();
-    let trust =
-        Trust { name: log_name(&world.deployment()), keys: BTreeMap::from([(1, first_key(folder))]) };
+    let trust = Trust { name: log_name(&world.deployment()), keys: BTreeMap::from([(1, first_key(folder))]) };
     let report = verify(&Directory::new(&folder.join("audit")), &trust, &known).unwrap();
     assert!(report.shards.len() > 2 && known.len() == 6);
     assert!((0..6).all(|at| !world.device(at).join(LOG_EVIDENCE).exists()));
@@ -79,7 +78,10 @@ async fn wit_4_a_log_set_back_with_its_marks_is_found_by_devices() {
     let file = world.device(0).join(LOG_EVIDENCE);
     world.become_so(|| file.exists()).await;
     let outcome = tokio::time::timeout(Duration::from_secs(20), &mut running[0]).await.unwrap().unwrap();
-    assert!(matches!(&outcome, Err(ClientError::TwoLogs(found)) if *found == file.canonicalize().unwrap()), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Err(ClientError::TwoLogs(found)) if *found == file.canonicalize().unwrap()),
+        "{outcome:?}"
+    );
     // Judged by its bytes alone: two checkpoints by the coordinator's key that cannot both be true.
     let bytes = std::fs::read(&file).unwrap();
     let finding = Finding::parse(&bytes).unwrap();

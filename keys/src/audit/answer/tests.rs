@@ -49,9 +49,12 @@ fn log(size: u64, publish: impl Fn(u64) -> bool) -> (Shard, MemoryFiles) {
 fn wit_1_tiles_give_the_proofs_of_the_tree() {
     for size in [1, 2, 7, 255, 256, 257, 300, 511, 513, 66_100] {
         let (shard, files) = log(size, |at| at % 97 == 3 && at < 1_000);
-        for held in [0, 1, 2, 3, 128, 254, 255, 256, 257, 299, 512, 65_535, 65_536, 65_537, size - 1, size, size + 1] {
+        for held in
+            [0, 1, 2, 3, 128, 254, 255, 256, 257, 299, 512, 65_535, 65_536, 65_537, size - 1, size, size + 1]
+        {
             let answer = Answer::of(&files, &name(), 1, held).unwrap();
-            let proof = if held == 0 || held > size { Vec::new() } else { shard.consistency(held, size).unwrap() };
+            let proof =
+                if held == 0 || held > size { Vec::new() } else { shard.consistency(held, size).unwrap() };
             assert_eq!(answer.consistency, proof, "{held} of {size}");
             assert_eq!(answer.opening.is_some(), held == 0);
             assert_eq!(answer.closing, None);
@@ -92,14 +95,21 @@ fn wit_1_damaged_files_are_not_shown() {
             for (held, whole) in [0, 1, 200, 257, 299].into_iter().zip(&all) {
                 match Answer::of(&files, &name(), 1, held) {
                     // What is not read is not noticed, and a note is the receiver's to verify.
-                    Ok(answer) => assert!(answer.consistency == whole.consistency && answer.opening == whole.opening),
+                    Ok(answer) => {
+                        assert!(answer.consistency == whole.consistency && answer.opening == whole.opening)
+                    }
                     Err(_) => refused += 1,
                 }
             }
         }
         let mut files = good.clone();
         files.files.remove(path);
-        assert!(path.ends_with("1/000.p/1") || Answer::of(&files, &name(), 1, 200).is_err() || path.contains("entries/000"), "{path}");
+        assert!(
+            path.ends_with("1/000.p/1")
+                || Answer::of(&files, &name(), 1, 200).is_err()
+                || path.contains("entries/000"),
+            "{path}"
+        );
     }
     assert!(refused > 100, "{refused}");
 }

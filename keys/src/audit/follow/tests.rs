@@ -134,6 +134,7 @@ fn wit_2_the_root_says_where_to_begin_and_whose_key_counts() {
     log.grow(5, 1).rotate(2).grow(3, 2).rotate(3);
     let mut follower = Follower::new(name());
     assert_eq!(follower.ask(&listed(&[(1, 1), (2, 2)]), false), (2, 0));
+    assert_eq!(follower.ask(&listed(&[(1, 1), (2, 2)]), true), (1, 0));
     // The coordinator does not choose another shard, nor another key.
     assert_eq!(follower.take(&log.answer((3, 0)), &listed(&[(2, 2)])), Err(FollowError::Form));
     assert!(matches!(step_under(&mut follower, &log, &listed(&[(2, 9)])), Err(FollowError::Checkpoint(_))));
@@ -193,7 +194,11 @@ fn wit_4_rt_48_a_rewritten_log_is_proven() {
     for seen in [5, 255, 256, 299] {
         let (mut honest, mut forked) = (Log::new(), Log::new());
         let mut follower = following(honest.grow(seen, 1));
-        assert_eq!(evidence(&mut follower, forked.grow(seen - 1, 1).grow(9, 2)), Verdict::Rewritten, "{seen}");
+        assert_eq!(
+            evidence(&mut follower, forked.grow(seen - 1, 1).grow(9, 2)),
+            Verdict::Rewritten,
+            "{seen}"
+        );
     }
 }
 
@@ -268,7 +273,11 @@ fn wit_3_what_is_not_of_the_log_changes_nothing() {
     // The first contact: an opening entry that is not in the log, or of another key.
     let mut newcomer = Follower::new(name());
     let first = log.answer((1, 0));
-    for opening in [None, stranger.opening.clone(), log.answer((1, 0)).opening.map(|shown| Shown { path: Vec::new(), ..shown })] {
+    for opening in [
+        None,
+        stranger.opening.clone(),
+        log.answer((1, 0)).opening.map(|shown| Shown { path: Vec::new(), ..shown }),
+    ] {
         let bad = Answer { opening, ..first.clone() };
         assert!(newcomer.take(&bad, &Listed::new()).is_err());
     }
@@ -323,7 +332,11 @@ fn what_was_stored_is_verified_again() {
     let follower = following(log.grow(20, 1));
     let text = String::from_utf8(follower.to_bytes()).unwrap();
     let hex = |seed: u8| Digest::from_bytes(*key(seed).public().as_bytes()).to_hex();
-    for (from, to) in [(hex(1), hex(2)), ("\\n21\\n".to_owned(), "\\n20\\n".to_owned()), ("\"v\": 1".to_owned(), "\"v\": 2".to_owned())] {
+    for (from, to) in [
+        (hex(1), hex(2)),
+        ("\\n21\\n".to_owned(), "\\n20\\n".to_owned()),
+        ("\"v\": 1".to_owned(), "\"v\": 2".to_owned()),
+    ] {
         assert!(text.contains(&from), "{from}");
         assert_eq!(Follower::parse(text.replace(&from, &to).as_bytes()), None, "{from}");
     }
