@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use quorate_coordinator::audit::log_name;
 use quorate_crypto::sign::PublicKey;
-use quorate_keys::audit::{Checkpoint, Directory, Finding, Follower, Trust, parse_verifier_key, verify};
+use quorate_keys::audit::{
+    Checkpoint, Directory, Finding, Follower, Note, Trust, parse_verifier_key, verify,
+};
 use quorate_participant::{ClientError, LOG, LOG_EVIDENCE};
 
 use crate::keeper::RESTLESS;
@@ -65,9 +67,10 @@ async fn wit_4_a_log_set_back_with_its_marks_is_found_by_devices() {
     copy(&at("audit-keys"), &at("kept-audit-keys"));
     world.restart().await;
     let before = world.node.status().jobs.get("job").map_or(1, |job| job.opened);
-    let grown = seen(&world, 0).map_or(0, |(_, seen)| seen.size);
+    let note = std::fs::read(world.folder.path().join("kept-audit/1/checkpoint")).unwrap();
+    let backup = Checkpoint::parse(Note::parse(&note).unwrap().text()).unwrap().size;
     world.until(|status| status.jobs.get("job").is_some_and(|job| job.opened >= before + 2)).await;
-    world.become_so(|| (0..6).all(|at| seen(&world, at).is_some_and(|(_, seen)| seen.size > grown))).await;
+    world.become_so(|| (0..6).all(|at| seen(&world, at).is_some_and(|(_, seen)| seen.size > backup))).await;
     world.stop().await;
     let at = |name: &str| world.folder.path().join(name);
     copy(&at("kept-audit"), &at("audit"));
@@ -80,7 +83,8 @@ async fn wit_4_a_log_set_back_with_its_marks_is_found_by_devices() {
     world.become_so(|| (0..6).any(|at| evidence(at).exists())).await;
     let at = (0..6).find(|at| evidence(*at).exists()).unwrap();
     let file = evidence(at);
-    let outcome = tokio::time::timeout(Duration::from_secs(20), &mut running[at as usize]).await.unwrap().unwrap();
+    let outcome =
+        tokio::time::timeout(Duration::from_secs(20), &mut running[at as usize]).await.unwrap().unwrap();
     assert!(
         matches!(&outcome, Err(ClientError::TwoLogs(found)) if *found == file.canonicalize().unwrap()),
         "{outcome:?}"

@@ -233,7 +233,10 @@ fn wit_4_a_proof_that_is_none_is_owed() {
         let Err(FollowError::Evidence(finding)) = follower.take(&bad, &Listed::new()) else { panic!() };
         assert_eq!(finding.judge(), Ok(Verdict::Owed));
     }
-    // What the log says of the entries held proves nothing without a proof.
+    // What the log is said to have over the entries held convicts it only with a proof, and says nothing beside a good one.
+    let bad = Answer { held: Digest::ZERO, consistency: of(20), ..good.clone() };
+    let Err(FollowError::Evidence(finding)) = follower.take(&bad, &Listed::new()) else { panic!() };
+    assert_eq!(finding.judge(), Ok(Verdict::Owed));
     let bad = Answer { held: Digest::ZERO, ..good.clone() };
     assert_eq!(follower.take(&bad, &Listed::new()), Ok(Progress::Newer));
 }
@@ -281,6 +284,12 @@ fn wit_3_what_is_not_of_the_log_changes_nothing() {
         let bad = Answer { opening, ..first.clone() };
         assert!(newcomer.take(&bad, &Listed::new()).is_err());
     }
+    // One that names another key than it is signed with.
+    let (own, mut files) = (key(1), MemoryFiles::default());
+    let mut shard = Shard::first(&name(), key(9).public(), act()).unwrap();
+    shard.publish(&mut files, &mut Signer::new(&own, &mut MarkMap::new())).unwrap();
+    let bad = Answer::of(&files, &name(), 1, 0).unwrap();
+    assert_eq!(newcomer.take(&bad, &listed(&[(1, 1)])), Err(FollowError::Form));
     assert_eq!(newcomer, Follower::new(name()));
 }
 
