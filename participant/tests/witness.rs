@@ -69,7 +69,7 @@ async fn wit_3_answers_that_do_not_count_change_nothing() {
     // More than an answer may have is not read, and not told: it is asked again.
     world.hub().state().asked.clear();
     let mut client = open(&world, Box::new(|_, _| vec![0; MAX_ANSWER + 1]));
-    support::wait_ticking(&mut client, || !world.hub().state().asked.is_empty()).await;
+    support::wait_quietly(&mut client, || !world.hub().state().asked.is_empty()).await;
     assert_eq!(client.known_checkpoint(), None);
     assert!(!world.folder(0).join(LOG).exists());
     drop(client);
@@ -105,12 +105,15 @@ async fn wit_4_after_two_logs_a_device_begins_nothing() {
         let seen = std::fs::read(world.folder(0).join(LOG)).unwrap();
         drop(client);
         let mut client = open(&world, log(&world, size, (15, 1_000)));
-        let refused = loop {
-            match client.tick().await {
-                Ok(step) => assert!(matches!(step, Step::Wait { .. }), "{step:?}"),
-                Err(error) => break error,
+        let refuses = async {
+            loop {
+                match client.tick().await {
+                    Ok(step) => assert!(matches!(step, Step::Wait { .. }), "{step:?}"),
+                    Err(error) => break error,
+                }
             }
         };
+        let refused = tokio::time::timeout(Duration::from_secs(60), refuses).await.unwrap();
         let two =
             |error: &ClientError| matches!(error, ClientError::TwoLogs(file) if file.ends_with(LOG_EVIDENCE));
         assert!(two(&refused), "{refused:?}");
