@@ -154,7 +154,7 @@ impl Follower {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let shard = |(number, key): (&u32, &PublicKey)| {
-            let note = self.witness.kept(&self.name.origin(*number)).map(|note| text(note));
+            let note = self.witness.kept(&self.name.origin(*number)).map(text);
             StoredShard { number: *number, key: Key(key.clone()), note }
         };
         let stored = Stored { v: 1, log: self.name.clone(), shards: self.keys.iter().map(shard).collect() };
