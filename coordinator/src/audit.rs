@@ -35,10 +35,13 @@ use rand_core::UnwrapErr;
 use thiserror::Error;
 
 mod copies;
+mod window;
 
 pub use copies::Target;
+pub(crate) use window::Window;
 
 use copies::Copy;
+use window::Published;
 
 use crate::config::Config;
 use crate::init::make_folder;
@@ -93,6 +96,7 @@ pub struct Audit {
     places: AuditPlaces,
     name: LogName,
     log: Log,
+    window: Window,
     sinks: Sinks,
     queued: Option<Recorded>,
     /// The key of a new shard that could not be begun yet.
@@ -135,9 +139,12 @@ impl Audit {
             let next = known_key(places, room, number.saturating_add(1))?;
             sink.rotate(&name, next, Act { at: now, actor: text(ACTOR), reason: text("a new shard") })?;
         }
-        let log = Log(Arc::new(Mutex::new(sink)));
+        let log = Log { sink: Arc::new(Mutex::new(sink)), published: Published::default() };
+        log.show();
+        let window = Window::new(&places.folder, name.clone(), Arc::clone(&log.published));
         let sinks = Sinks::new(vec![Box::new(log.clone())], 0).requiring(1);
-        Ok(Self { places: places.clone(), name, log, sinks, queued: None, next: None, waiting: Vec::new() })
+        let places = places.clone();
+        Ok(Self { places, name, log, window, sinks, queued: None, next: None, waiting: Vec::new() })
     }
 
     /// Gives every line to these too; before anything is noted. The log itself stays required: the inventory is made
@@ -185,9 +192,17 @@ impl Audit {
         let act = Act { at: now, actor: text(ACTOR), reason: text("a new shard") };
         let kept = SigningKey::from_bytes(&next.to_bytes());
         let outcome = self.log.lock().rotate(&self.name, next, act);
+        if outcome.is_ok() {
+            self.log.show();
+        }
         // A closed shard takes nothing: the next one is begun before anything else is written.
         self.next = outcome.is_err().then_some(kept);
         Ok(outcome?)
+    }
+
+    /// What parties may see of it.
+    pub(crate) fn window(&self) -> Window {
+        self.window.clone()
     }
 
     /// The log's name.
@@ -282,8 +297,7 @@ pub(crate) type Particulars = BTreeMap<Fact, Value>;
 /// Name of a deployment's log.
 #[must_use]
 pub fn log_name(deployment: &DeploymentId) -> LogName {
-    let id = deployment.to_hex();
-    LogName::new(&format!("quorate/{}", &id[..SHORT])).expect("hexadecimal fits")
+    LogName::of(deployment)
 }
 
 /// The id of the coordinator's identity key.
@@ -375,11 +389,23 @@ fn signing_key(seed: &[u8]) -> Result<SigningKey, AuditError> {
 
 /// The log as a sink that somebody else may turn to a new shard.
 #[derive(Clone)]
-struct Log(Arc<Mutex<ShardSink<Directory, FileMarks>>>);
+struct Log {
+    sink: Arc<Mutex<ShardSink<Directory, FileMarks>>>,
+    published: Published,
+}
 
 impl Log {
     fn lock(&self) -> MutexGuard<'_, ShardSink<Directory, FileMarks>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is written by now is shown.
+    fn show(&self) {
+        let state = {
+            let sink = self.lock();
+            (sink.shard().number(), sink.shard().len())
+        };
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = state;
     }
 }
 
@@ -393,7 +419,9 @@ impl Sink for Log {
     }
 
     fn settle(&mut self) -> Result<(), SinkError> {
-        self.lock().settle()
+        self.lock().settle()?;
+        self.show();
+        Ok(())
     }
 }
 
@@ -423,8 +451,6 @@ const MARKS: &str = "marks";
 const VERIFIER: &str = "log.vkey";
 /// Between two looks at a copy that has not answered.
 const POLL: Duration = Duration::from_micros(200);
-/// Characters of a deployment's id in the name of its log.
-const SHORT: usize = 16;
 /// Characters of a reason.
 const WORDS: usize = 200;
 /// Events that wait for a log that takes nothing.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use quorate_crypto::hash::Digest;
 use quorate_keys::KeyId;
+use quorate_keys::audit::LogError;
 use quorate_protocol::error::{Abort, FaultKind};
 use quorate_transport::{Counts, Refusal, TransportError};
 use tracing::{error, info, warn};
@@ -217,6 +218,11 @@ pub fn audit_closed() {
 /// The keys could not be looked after: no round begins until it is mended.
 pub fn keeper_failed(why: &KeeperError) {
     error!(event = "keeper_failed", detail = %why, "the keys cannot be looked after");
+}
+
+/// A party asked for a checkpoint, and the log's files do not bear it out: verify the log.
+pub fn log_not_shown(why: &LogError) {
+    error!(event = "log_not_shown", detail = %why, "the audit log cannot be shown to parties");
 }
 
 /// A key of the coordinator was made, became active or stopped processing.

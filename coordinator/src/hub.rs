@@ -23,6 +23,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 
 use crate::admin::keys::KeyBook;
+use crate::audit::Window;
 use crate::node::Waiting;
 use crate::spool::{Staged, Stager};
 use crate::status::{Status, Tally};
@@ -163,13 +164,21 @@ pub(crate) struct Hub {
     pub(crate) shared: Arc<Shared>,
     pub(crate) commands: mpsc::Sender<Command>,
     stager: Stager,
+    /// The audit log, if one is kept.
+    log: Option<Window>,
     /// Places to write to disk at one time.
     writing: Semaphore,
 }
 
 impl Hub {
     pub(crate) fn new(shared: Arc<Shared>, commands: mpsc::Sender<Command>, stager: Stager) -> Self {
-        Self { shared, commands, stager, writing: Semaphore::new(WRITING) }
+        Self { shared, commands, stager, log: None, writing: Semaphore::new(WRITING) }
+    }
+
+    /// Shows parties this log ([WIT-1]).
+    pub(crate) fn showing(mut self, log: Option<Window>) -> Self {
+        self.log = log;
+        self
     }
 
     /// Writes a contribution to disk, beside many others: the node itself waits for none of it.
@@ -247,6 +256,10 @@ impl Handler for Hub {
     async fn root(&self, _: Peer, version: u64) -> Option<Arc<[u8]>> {
         let at = usize::try_from(version.checked_sub(1)?).ok()?;
         self.shared.roots.read().unwrap_or_else(PoisonError::into_inner).get(at).cloned()
+    }
+
+    async fn checkpoint(&self, _: Peer, shard: u32, held: u64) -> Option<Arc<[u8]>> {
+        self.log.as_ref()?.show(shard, held).await
     }
 
     async fn key(&self, index: u32) -> Option<PublicKey> {

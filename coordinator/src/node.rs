@@ -143,7 +143,8 @@ impl Node {
         let shared = Arc::new(Shared::new());
         let (commands, queue) = mpsc::channel(QUEUE);
         let stager = service.stager().ok_or(ServiceError::Stopped)?;
-        let hub = Hub::new(Arc::clone(&shared), commands.clone(), stager);
+        let window = parts.keeper.as_ref().map(Keeper::window);
+        let hub = Hub::new(Arc::clone(&shared), commands.clone(), stager).showing(window);
         let waiting = limits.queue_bytes.saturating_mul(4);
         let (stop, stopping) = watch::channel(Stop::No);
         let (end, ended) = oneshot::channel();

@@ -194,69 +194,98 @@ impl MerkleLog {
     /// Root over the first `size` leaves.
     #[must_use]
     pub fn root_at(&self, size: usize) -> Option<Digest> {
-        if size == 0 { Some(empty_root()) } else { self.range(0, size) }
+        root_of(&mut self.nodes(), size)
     }
 
     /// Path of leaf `index` in the tree of the first `size` leaves.
     #[must_use]
     pub fn inclusion(&self, index: usize, size: usize) -> Option<Vec<Digest>> {
-        if index >= size || size > self.len() {
-            return None;
-        }
-        let (mut start, mut len, mut proof) = (0, size, Vec::new());
-        while len > 1 {
-            let k = split(len);
-            if index - start < k {
-                proof.push(self.range(start + k, len - k)?);
-                len = k;
-            } else {
-                proof.push(self.range(start, k)?);
-                start += k;
-                len -= k;
-            }
-        }
-        proof.reverse();
-        Some(proof)
+        if size > self.len() { None } else { inclusion_of(&mut self.nodes(), index, size) }
     }
 
     /// Proof that the first `old` leaves are a prefix of the first `new` ones.
     #[must_use]
     pub fn consistency(&self, old: usize, new: usize) -> Option<Vec<Digest>> {
-        if old > new || new > self.len() {
-            return None;
-        }
-        if old == 0 || old == new {
-            return Some(Vec::new());
-        }
-        let (mut start, mut len, mut proof) = (0, new, Vec::new());
-        while old - start != len {
-            let k = split(len);
-            if old - start <= k {
-                proof.push(self.range(start + k, len - k)?);
-                len = k;
-            } else {
-                proof.push(self.range(start, k)?);
-                start += k;
-                len -= k;
-            }
-        }
-        // Here the old tree ends with the subtree (start, len); if it is the whole old tree, its root is known.
-        if start != 0 {
-            proof.push(self.range(start, len)?);
-        }
-        proof.reverse();
-        Some(proof)
+        if new > self.len() { None } else { consistency_of(&mut self.nodes(), old, new) }
     }
 
-    /// Root over `len` ≥ 1 leaves from `start`, a multiple of the largest power of two ≤ `len`.
-    fn range(&self, start: usize, len: usize) -> Option<Digest> {
-        if len.is_power_of_two() {
-            let height = len.trailing_zeros();
-            return self.node(height, start >> height);
-        }
-        let k = split(len);
-        Some(node_hash(&self.range(start, k)?, &self.range(start + k, len - k)?))
+    fn nodes(&self) -> impl FnMut(u32, usize) -> Option<Digest> {
+        |height, index| self.node(height, index)
     }
+}
+
+/// Root over the first `size` leaves of a tree that is kept elsewhere: `nodes` gives the root over the leaves
+/// `index·2^height … (index+1)·2^height − 1` for height and index.
+pub fn root_of(nodes: &mut impl FnMut(u32, usize) -> Option<Digest>, size: usize) -> Option<Digest> {
+    if size == 0 { Some(empty_root()) } else { range(nodes, 0, size) }
+}
+
+/// As [`MerkleLog::inclusion`], of a tree that is kept elsewhere ([`root_of`]).
+pub fn inclusion_of(
+    nodes: &mut impl FnMut(u32, usize) -> Option<Digest>,
+    index: usize,
+    size: usize,
+) -> Option<Vec<Digest>> {
+    if index >= size {
+        return None;
+    }
+    let (mut start, mut len, mut proof) = (0, size, Vec::new());
+    while len > 1 {
+        let k = split(len);
+        if index - start < k {
+            proof.push(range(nodes, start + k, len - k)?);
+            len = k;
+        } else {
+            proof.push(range(nodes, start, k)?);
+            start += k;
+            len -= k;
+        }
+    }
+    proof.reverse();
+    Some(proof)
+}
+
+/// As [`MerkleLog::consistency`], of a tree that is kept elsewhere ([`root_of`]).
+pub fn consistency_of(
+    nodes: &mut impl FnMut(u32, usize) -> Option<Digest>,
+    old: usize,
+    new: usize,
+) -> Option<Vec<Digest>> {
+    if old > new {
+        return None;
+    }
+    if old == 0 || old == new {
+        return Some(Vec::new());
+    }
+    let (mut start, mut len, mut proof) = (0, new, Vec::new());
+    while old - start != len {
+        let k = split(len);
+        if old - start <= k {
+            proof.push(range(nodes, start + k, len - k)?);
+            len = k;
+        } else {
+            proof.push(range(nodes, start, k)?);
+            start += k;
+            len -= k;
+        }
+    }
+    // Here the old tree ends with the subtree (start, len); if it is the whole old tree, its root is known.
+    if start != 0 {
+        proof.push(range(nodes, start, len)?);
+    }
+    proof.reverse();
+    Some(proof)
+}
+
+/// Root over `len` ≥ 1 leaves from `start`, a multiple of the largest power of two ≤ `len`.
+fn range(nodes: &mut impl FnMut(u32, usize) -> Option<Digest>, start: usize, len: usize) -> Option<Digest> {
+    if len.is_power_of_two() {
+        let height = len.trailing_zeros();
+        return nodes(height, start >> height);
+    }
+    let k = split(len);
+    let left = range(nodes, start, k)?;
+    Some(node_hash(&left, &range(nodes, start + k, len - k)?))
 }
 
 impl FromIterator<Digest> for MerkleLog {

@@ -27,6 +27,7 @@ use crate::config::Settings;
 use crate::device::Device;
 use crate::error::ClientError;
 use crate::link::Link;
+use crate::log::Log;
 use crate::renewal::{NextKey, finish};
 use crate::root::Roots;
 use crate::store::StoreError;
@@ -232,6 +233,7 @@ pub(crate) struct Inhabitant {
     pub(crate) identity: Arc<SigningKey>,
     pub(crate) next_key: Option<NextKey>,
     pub(crate) roots: Roots,
+    pub(crate) log: Log,
     pub(crate) device: Device,
     pub(crate) link: Link,
 }
@@ -244,6 +246,7 @@ impl Home {
         let identity = vault.identity(self.storage_key.as_ref())?;
         let next_key = vault.next_key(self.storage_key.as_ref())?;
         let roots = Roots::load(&vault, &settings)?;
+        let log = Log::load(&vault, &settings)?;
         drop(vault);
         if let Some(policy) = &self.policy {
             settings.policy = policy.clone();
@@ -257,7 +260,7 @@ impl Home {
         device.set_clock(Arc::clone(&self.clock));
         device.rest_on(&roots.anchor())?;
         let link = Link::new(self.connector.clone(), id, Arc::clone(&identity));
-        Ok(Inhabitant { settings, identity, next_key, roots, device, link })
+        Ok(Inhabitant { settings, identity, next_key, roots, log, device, link })
     }
 
     /// The files beside the device's state, while the device has the folder locked.

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! sealed( version ‖ n × ( u64le length ‖ bytes ) )      identity, settings, state, contribution (may be empty),
-//!                                                       and from version 2 on next key and trust root (may be empty)
+//!                                                       from version 2 on next key and trust root (may be empty), and
+//!                                                       from version 3 on what was seen of the audit log, and
+//!                                                       which signed models were taken (the same)
 //! ```
 
 use std::path::Path;
@@ -17,6 +19,7 @@ use zeroize::Zeroizing;
 use crate::config::{SETTINGS, Settings};
 use crate::error::ClientError;
 use crate::renewal::NextKey;
+use crate::signed::Taken;
 use crate::vault::Vault;
 
 /// What is in it.
@@ -27,6 +30,8 @@ pub(crate) struct Bundle {
     contribution: Option<Vec<u8>>,
     next: Option<NextKey>,
     root: Option<Vec<u8>>,
+    log: Option<Vec<u8>>,
+    taken: Taken,
 }
 
 impl Bundle {
@@ -36,7 +41,12 @@ impl Bundle {
         let settings = vault.settings()?.ok_or(ClientError::Form(SETTINGS))?;
         let (state, contribution) = vault.device()?;
         let (next, root) = (vault.next_key(key)?, vault.root()?);
-        Ok(Self { identity, settings, state, contribution, next, root })
+        // A device that found two logs is not one to go on elsewhere.
+        if let Some(found) = vault.evidence()? {
+            return Err(ClientError::TwoLogs(found));
+        }
+        let (log, taken) = (vault.log()?, vault.taken()?);
+        Ok(Self { identity, settings, state, contribution, next, root, log, taken })
     }
 
     /// Puts everything into a folder, settings last.
@@ -46,6 +56,10 @@ impl Bundle {
         if let Some(root) = &self.root {
             vault.keep_root(root)?;
         }
+        if let Some(log) = &self.log {
+            vault.keep_log(log)?;
+        }
+        vault.keep_taken(&self.taken)?;
         if let Some(next) = &self.next {
             vault.keep_next_key(next, key)?;
         }
@@ -58,8 +72,11 @@ impl Bundle {
         let contribution = self.contribution.as_deref().unwrap_or_default();
         let next = self.next.as_ref().map_or_else(Zeroizing::default, NextKey::to_bytes);
         let root = self.root.as_deref().unwrap_or_default();
-        let parts: [&[u8]; 6] =
-            [identity.as_slice(), settings.as_bytes(), &self.state, contribution, next.as_slice(), root];
+        let log = self.log.as_deref().unwrap_or_default();
+        let taken = self.taken.text();
+        let device: [&[u8]; 5] =
+            [identity.as_slice(), settings.as_bytes(), &self.state, contribution, next.as_slice()];
+        let parts: Vec<&[u8]> = device.into_iter().chain([root, log, taken.as_bytes()]).collect();
         // Large enough from the start: a buffer that grows leaves copies of the key behind.
         let length = 1 + parts.iter().map(|part| 8 + part.len()).sum::<usize>();
         let mut bytes = Zeroizing::new(Vec::with_capacity(length));
@@ -78,7 +95,9 @@ impl Bundle {
     }
 
     fn parse(bytes: &[u8]) -> Result<Option<Self>, ClientError> {
-        let Some((&version @ (FIRST | VERSION), mut rest)) = bytes.split_first() else { return Ok(None) };
+        let Some((&version @ (FIRST | SECOND | VERSION), mut rest)) = bytes.split_first() else {
+            return Ok(None);
+        };
         let mut part = || {
             let (length, after) = rest.split_first_chunk()?;
             let (part, after) = after.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
@@ -99,7 +118,10 @@ impl Bundle {
             None => return Ok(None),
         };
         let root = if version == FIRST { Some(&[][..]) } else { part() };
-        let Some(root) = root else { return Ok(None) };
+        let log = if version < VERSION { Some(&[][..]) } else { part() };
+        let taken = if version < VERSION { Some(&[][..]) } else { part() };
+        let taken = taken.and_then(|taken| Taken::parse(std::str::from_utf8(taken).ok()?));
+        let (Some(root), Some(log), Some(taken)) = (root, log, taken) else { return Ok(None) };
         let (Ok(seed), Ok(settings)) = (identity.try_into(), std::str::from_utf8(settings)) else {
             return Ok(None);
         };
@@ -113,10 +135,14 @@ impl Bundle {
             contribution: (!contribution.is_empty()).then(|| contribution.to_vec()),
             next,
             root: (!root.is_empty()).then(|| root.to_vec()),
+            log: (!log.is_empty()).then(|| log.to_vec()),
+            taken,
         }))
     }
 }
 
 /// Without a next key.
 const FIRST: u8 = 1;
-const VERSION: u8 = 2;
+/// Without what was seen of the log.
+const SECOND: u8 = 2;
+const VERSION: u8 = 3;

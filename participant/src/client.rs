@@ -29,6 +29,7 @@ use crate::config::Settings;
 use crate::device::Device;
 use crate::error::ClientError;
 use crate::link::{Ending, Link, Up};
+use crate::log::Log;
 use crate::renewal::{NextKey, Renewal};
 use crate::root::Roots;
 use crate::step::{Step, Why};
@@ -44,6 +45,7 @@ pub struct Client {
     pub(crate) next_key: Option<NextKey>,
     pub(crate) renewal: Renewal,
     pub(crate) roots: Roots,
+    pub(crate) log: Log,
     pub(crate) options: Options,
     pub(crate) device: Device,
     pub(crate) link: Link,
@@ -78,7 +80,7 @@ impl Client {
 
     pub(crate) fn new(home: Home, inhabitant: Inhabitant, options: Options) -> Self {
         let now = Instant::now();
-        let Inhabitant { settings, identity, next_key, roots, device, link } = inhabitant;
+        let Inhabitant { settings, identity, next_key, roots, log, device, link } = inhabitant;
         let mut client = Self {
             home,
             settings,
@@ -86,6 +88,7 @@ impl Client {
             next_key,
             renewal: Renewal::default(),
             roots,
+            log,
             options,
             device,
             link,
@@ -108,8 +111,8 @@ impl Client {
 
     /// Goes on with what is in the folder by now: the same party under its next key.
     pub(crate) fn go_on(&mut self) -> Result<(), ClientError> {
-        let Inhabitant { settings, identity, next_key, roots, device, link } = self.home.open()?;
-        self.roots = roots;
+        let Inhabitant { settings, identity, next_key, roots, log, device, link } = self.home.open()?;
+        (self.roots, self.log) = (roots, log);
         (self.settings, self.identity, self.next_key) = (settings, identity, next_key);
         // The connection under the key before ends here.
         (self.device, self.link, self.up) = (device, link, None);
@@ -164,9 +167,10 @@ impl Client {
     /// vector), so a runtime with other work should have a thread more.
     ///
     /// # Errors
-    /// [`ClientError::Device`] if the state cannot be made durable; [`ClientError::Replaced`]. Both are final. What
-    /// goes wrong on the network is no error: see [`Client::trouble`].
+    /// [`ClientError::Device`] if the state cannot be made durable; [`ClientError::Replaced`]; [`ClientError::TwoLogs`].
+    /// All are final. What goes wrong on the network is no error: see [`Client::trouble`].
     pub async fn tick(&mut self) -> Result<Step, ClientError> {
+        self.log.check()?;
         let bound = Instant::now() + PATIENCE;
         loop {
             self.advance()?;
@@ -224,6 +228,7 @@ impl Client {
         if self.poll <= now && self.up.is_some() {
             self.ask()?;
         }
+        self.ask_for_checkpoint(now);
         self.perform()?;
         self.expire(now);
         self.take_up_when_idle()?;
@@ -238,7 +243,8 @@ impl Client {
         let work = self.work.as_ref();
         let transfer = work.and_then(Work::again).filter(|_| up);
         let poll = up.then_some(self.poll);
-        let times = [self.wakes.first().copied(), transfer, poll, work.and_then(Work::ends)];
+        let log = self.log.due().filter(|_| up);
+        let times = [self.wakes.first().copied(), transfer, poll, log, work.and_then(Work::ends)];
         times.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + POLL)
     }
 

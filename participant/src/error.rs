@@ -64,6 +64,13 @@ pub enum ClientError {
         "the trust root: {0}: compare `root` in participant.toml with what the coordinator's operator gives out"
     )]
     Root(quorate_keys::root::RootError),
+    /// The coordinator showed an audit log that is not the one seen before; the evidence is in this file.
+    #[error(
+        "{}: the coordinator showed an audit log that is not the one this device saw before: the device begins nothing \
+         more. Keep the file, give it to other participants and to an auditor (quorate audit judge), and ask who runs the \
+         coordinator. Only when that is settled, move it and the file `log` beside it elsewhere", .0.display()
+    )]
+    TwoLogs(PathBuf),
     /// Another device connected as this party: a copy of this folder runs somewhere.
     #[error("another copy of this device has connected: run it once, and never restore one twice")]
     Replaced,

@@ -45,6 +45,8 @@ pub(crate) enum Event {
     Root(Result<Option<Vec<u8>>, TransportError>),
     /// The signature of a round's model came, or it has none.
     Signature { round: u64, outcome: Result<Option<Vec<u8>>, TransportError> },
+    /// A checkpoint of the audit log came, or the coordinator shows none.
+    Checkpoint(Result<Option<Vec<u8>>, TransportError>),
     /// An upload ended.
     Uploaded { round: u64, outcome: Result<(), TransportError> },
 }
@@ -159,6 +161,15 @@ impl Link {
         self.transfer(async move {
             let outcome = exchanges.root(version).await;
             let _ = events.send(Event::Root(outcome)).await;
+        });
+    }
+
+    /// Asks what the audit log shows of a shard to who holds so many of its entries.
+    pub(crate) fn checkpoint(&mut self, up: &Up, (shard, held): (u32, u64)) {
+        let (exchanges, events) = (up.exchanges.clone(), self.sender.clone());
+        self.transfer(async move {
+            let outcome = exchanges.checkpoint(shard, held).await;
+            let _ = events.send(Event::Checkpoint(outcome)).await;
         });
     }
 

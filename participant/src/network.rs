@@ -23,6 +23,7 @@ impl Client {
                 (self.up, self.trouble) = (Some(up), None);
                 self.renewal.lost();
                 self.roots.asking = false;
+                self.log.connected();
                 self.ask()?;
                 self.resume()
             }
@@ -44,6 +45,7 @@ impl Client {
             Event::Uploaded { round, outcome } => self.uploaded(round, outcome),
             Event::Renewed(outcome) => self.renewed(outcome),
             Event::Root(outcome) => self.root_came(outcome),
+            Event::Checkpoint(outcome) => self.checkpoint_came(outcome),
         }
     }
 

@@ -13,6 +13,7 @@
 
 use quorate_crypto::hash::Digest;
 use quorate_keys::DeploymentId;
+use quorate_keys::audit::Listed;
 use quorate_keys::root::{RootError, SignedRoot, TrustRoot};
 use quorate_protocol::announce::Anchor;
 use quorate_transport::TransportError;
@@ -61,6 +62,15 @@ impl Roots {
             (Some(root), _) => Anchor::Root(Box::new(root.clone())),
             (None, Some(_)) => Anchor::Awaited,
             (None, None) => Anchor::None,
+        }
+    }
+
+    /// The keys of the audit log that the root lists; none without a root, and `None` while a pinned one is awaited.
+    pub(crate) fn listed(&self) -> Option<Listed> {
+        match (&self.known, self.pin) {
+            (Some(root), _) => Some(root.audit_keys()),
+            (None, Some(_)) => None,
+            (None, None) => Some(Listed::new()),
         }
     }
 

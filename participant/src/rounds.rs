@@ -26,6 +26,7 @@ impl Client {
     /// [`ClientError::WrongRound`] if the device is not training for this round, or any more;
     /// [`ClientError::Update`] if the update is not usable: another one may be submitted then.
     pub async fn submit(&mut self, round: u64, update: &[f32], weight: u64) -> Result<usize, ClientError> {
+        self.log.check()?;
         let wrong = ClientError::WrongRound { round };
         let Some(work) = self.work.as_mut().filter(|work| work.round == round) else { return Err(wrong) };
         let (Stage::Training, Some(accepted)) = (&work.stage, self.device.current()) else {
@@ -108,11 +109,13 @@ impl Client {
             self.finished += 1;
         }
         self.steps.push_back(step);
+        self.log.round_over();
     }
 
     /// Ends the round under way: one that is sent is done, any other is missed.
     pub(crate) fn leave(&mut self, why: Missed) {
         let Some(work) = self.work.take() else { return };
+        self.log.round_over();
         if work.is_sent() {
             self.finished += 1;
         } else {

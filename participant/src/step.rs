@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use quorate_keys::audit::FollowError;
 use quorate_protocol::announce::Equivocation;
 use quorate_protocol::codec::CodecError;
 use quorate_protocol::error::Fault;
@@ -57,6 +58,9 @@ pub enum Step {
     /// The coordinator does not renew this device's key any more: it was revoked, or another next key was asked for in its
     /// name. Once the key's time is over, or at once if it was revoked, only enrolling again helps.
     NotRenewed(Refusal),
+    /// The audit log that the coordinator shows is no progress over what this device has seen; told once. Nothing is
+    /// proven by it ([WIT-3]), and rounds go on.
+    Log(LogTrouble),
     /// The coordinator signed two manifests for one round: evidence to keep and to show.
     Equivocation(Box<Equivocation>),
     /// Nothing for now. Tick has waited; it may be called again at once.
@@ -92,6 +96,22 @@ pub enum Why {
     Evicted,
     /// As many rounds as were asked for.
     Rounds,
+}
+
+/// Why the log that was shown is no progress.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LogTrouble {
+    /// Fewer entries than were seen before: set back, unless what is missing comes again as it was.
+    #[error("{shown} entries are shown and {kept} were seen before: the log may have been set back")]
+    Behind {
+        /// Entries seen before.
+        kept: u64,
+        /// Entries shown.
+        shown: u64,
+    },
+    /// An answer that does not count.
+    #[error(transparent)]
+    Answer(#[from] FollowError),
 }
 
 /// Why a round that had begun was given up.

@@ -5,6 +5,8 @@
 //! renewal            the same of the next key, with version and place (renewal.rs); written before that is ever sent
 //! root               the newest trust root, as it was signed (root.rs)
 //! models             the newest signed model taken of each name (signed.rs); written before anybody trains on it
+//! log                the newest checkpoints of the audit log, with the keys of its shards (log.rs)
+//! log-evidence       that two of them cannot both be true; written once, and nothing opens beside it
 //! participant.toml   settings; written last: the device has joined
 //! moved              the device was saved to be moved; it does not open here any more
 //! ```
@@ -138,6 +140,29 @@ impl Vault {
         self.write(MODELS, taken.text().as_bytes())
     }
 
+    /// What was seen of the audit log, if anything.
+    pub(crate) fn log(&self) -> Result<Option<Vec<u8>>, ClientError> {
+        self.read(LOG)
+    }
+
+    /// Stores what was seen of the audit log, durably.
+    pub(crate) fn keep_log(&self, log: &[u8]) -> Result<(), ClientError> {
+        self.write(LOG, log)
+    }
+
+    /// Where the evidence of two logs is, if there is any.
+    pub(crate) fn evidence(&self) -> Result<Option<PathBuf>, ClientError> {
+        Ok(self.read(LOG_EVIDENCE)?.map(|_| self.folder.at(LOG_EVIDENCE)))
+    }
+
+    /// Stores the evidence of two logs, durably. What there is already stays as it is.
+    pub(crate) fn keep_evidence(&self, evidence: &[u8]) -> Result<PathBuf, ClientError> {
+        if self.evidence()?.is_none() {
+            self.write(LOG_EVIDENCE, evidence)?;
+        }
+        Ok(self.folder.at(LOG_EVIDENCE))
+    }
+
     /// A file with a secret.
     fn secret(
         &self,
@@ -197,6 +222,10 @@ const IDENTITY: &str = "identity";
 const RENEWAL: &str = "renewal";
 const ROOT: &str = "root";
 const MODELS: &str = "models";
+/// File of what a device has seen of the audit log ([`quorate_keys::audit::Follower`]).
+pub const LOG: &str = "log";
+/// File with the evidence of two logs ([`quorate_keys::audit::Finding`]).
+pub const LOG_EVIDENCE: &str = "log-evidence";
 const MOVED: &str = "moved";
 const PLAIN: u8 = 0;
 const SEALED: u8 = 1;

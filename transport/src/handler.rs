@@ -85,6 +85,17 @@ pub trait Handler: Send + Sync + 'static {
         async { None }
     }
 
+    /// What the audit log shows of a shard to who holds so many of its entries; of the newest for shard 0 ([WIT-1]).
+    /// Who keeps no log, or not that shard, shows nothing.
+    fn checkpoint(
+        &self,
+        _peer: Peer,
+        _shard: u32,
+        _held: u64,
+    ) -> impl Future<Output = Option<Arc<[u8]>>> + Send {
+        async { None }
+    }
+
     /// The key of a party that may have a certificate; `None` for an unknown or an evicted one.
     fn key(&self, index: u32) -> impl Future<Output = Option<PublicKey>> + Send;
 }

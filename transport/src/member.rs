@@ -8,6 +8,7 @@
 //! 5 next key  the party's next identity key ([RENEW-1])                     enrol.rs
 //! 6 root      version; ◀─ the trust root of that version ([ROOT-1])
 //! 7 signature hash; ◀─ the signature of the model of that hash ([MODEL-1])
+//! 8 checkpoint  shard, entries held; ◀─ what the audit log shows of it ([WIT-1])
 //! ```
 //!
 //! Every answer begins with a byte: 0, or the code of a [`Refusal`].
@@ -42,6 +43,7 @@ pub(crate) const RENEWAL: u8 = 4;
 pub(crate) const NEXT_KEY: u8 = 5;
 pub(crate) const ROOT: u8 = 6;
 pub(crate) const SIGNATURE: u8 = 7;
+pub(crate) const CHECKPOINT: u8 = 8;
 /// What an answer begins with that is no refusal.
 pub(crate) const FINE: u8 = 0;
 
@@ -157,24 +159,31 @@ async fn exchange<H: Handler>(
         }
         ROOT => {
             let version = u64::from_le_bytes(Pace::request(&shared.limits).exact(&mut recv).await?);
-            give(&mut send, shared.handler.root(peer, version).await, &shared.limits).await
+            show(&mut send, shared.handler.root(peer, version).await, &shared.limits).await
         }
         SIGNATURE => {
             let hash = Digest::from_bytes(Pace::request(&shared.limits).exact(&mut recv).await?);
-            give(&mut send, shared.handler.signature(peer, hash).await, &shared.limits).await
+            show(&mut send, shared.handler.signature(peer, hash).await, &shared.limits).await
+        }
+        CHECKPOINT => {
+            let mut pace = Pace::request(&shared.limits);
+            let shard = u32::from_le_bytes(pace.exact(&mut recv).await?);
+            let held = u64::from_le_bytes(pace.exact(&mut recv).await?);
+            let shown = shared.handler.checkpoint(peer, shard, held).await;
+            show(&mut send, shown, &shared.limits).await
         }
         _ => Err(Broken::Protocol),
     }
 }
 
-/// Answers with a document that is short, or says that there is none.
-async fn give(send: &mut SendStream, document: Option<Arc<[u8]>>, limits: &Limits) -> Result<(), Broken> {
-    match document {
-        Some(document) => {
-            let length = u32::try_from(document.len()).map_err(|_| Broken::Protocol)?;
+/// `0 ‖ u32le(length) ‖ bytes`, or that there are none.
+async fn show(send: &mut SendStream, bytes: Option<Arc<[u8]>>, limits: &Limits) -> Result<(), Broken> {
+    match bytes {
+        Some(bytes) => {
+            let length = u32::try_from(bytes.len()).map_err(|_| Broken::Protocol)?;
             write(send, &[FINE], limits).await?;
             write(send, &length.to_le_bytes(), limits).await?;
-            write_shared(send, Bytes::from_owner(document), limits).await?;
+            write_shared(send, Bytes::from_owner(bytes), limits).await?;
         }
         None => write(send, &[Refusal::Unknown.code()], limits).await?,
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use quinn::{Connection, RecvStream, SendStream};
 use quorate_crypto::hash::{Digest, sha256};
 use quorate_keys::RenewalRequest;
+use quorate_keys::audit::MAX_ANSWER;
 use quorate_keys::root::MAX_ROOT;
 use tokio::time::timeout;
 
 use crate::enrol::{self, ANSWER, Answer, NextKey, Renewed};
 use crate::error::{Refusal, TransportError};
 use crate::limits::Limits;
-use crate::member::{DOWNLOAD, FINE, NEXT_KEY, ROOT, SIGNATURE, UPLOAD};
+use crate::member::{CHECKPOINT, DOWNLOAD, FINE, NEXT_KEY, ROOT, SIGNATURE, UPLOAD};
 use crate::pace::{Broken, Pace, write};
 use crate::session::lost;
 use crate::staging::UploadHeader;
@@ -125,7 +126,17 @@ impl Exchanges {
     /// # Errors
     /// [`TransportError::Length`] if it is longer than a root may be.
     pub async fn root(&self, version: u64) -> Result<Option<Vec<u8>>, TransportError> {
-        self.document((ROOT, &version.to_le_bytes()), MAX_ROOT).await
+        self.shown(ROOT, &version.to_le_bytes(), MAX_ROOT).await
+    }
+
+    /// What the coordinator's audit log shows of a shard, 0 for the newest, to who holds so many entries of it; `None` if
+    /// it has no such shard ([WIT-1]). Nothing of it is verified.
+    ///
+    /// # Errors
+    /// [`TransportError::Length`] if it is longer than an answer may be.
+    pub async fn checkpoint(&self, shard: u32, held: u64) -> Result<Option<Vec<u8>>, TransportError> {
+        let request = [&shard.to_le_bytes()[..], &held.to_le_bytes()].concat();
+        self.shown(CHECKPOINT, &request, MAX_ANSWER).await
     }
 
     /// The signature of the model of this hash; `None` if it has none ([MODEL-1]). Nothing of it is verified.
@@ -133,14 +144,11 @@ impl Exchanges {
     /// # Errors
     /// [`TransportError::Length`] if it is longer than [`MAX_SIGNATURE`].
     pub async fn signature(&self, hash: &Digest) -> Result<Option<Vec<u8>>, TransportError> {
-        self.document((SIGNATURE, hash.as_bytes()), MAX_SIGNATURE).await
+        self.shown(SIGNATURE, hash.as_bytes(), MAX_SIGNATURE).await
     }
 
-    async fn document(
-        &self,
-        (kind, request): (u8, &[u8]),
-        most: usize,
-    ) -> Result<Option<Vec<u8>>, TransportError> {
+    /// An answer in one piece of at most so many bytes.
+    async fn shown(&self, kind: u8, request: &[u8], most: usize) -> Result<Option<Vec<u8>>, TransportError> {
         let (_send, mut recv) = self.open(kind, request).await?;
         match self.accepted(&mut recv).await {
             Err(TransportError::Refused(Refusal::Unknown)) => return Ok(None),
@@ -151,10 +159,10 @@ impl Exchanges {
         if length > most {
             return Err(TransportError::Length);
         }
-        let mut document = Vec::new();
-        let filled = Pace::new(&self.limits).fill(&mut recv, &mut document, length).await;
+        let mut bytes = Vec::new();
+        let filled = Pace::new(&self.limits).fill(&mut recv, &mut bytes, length).await;
         filled.map_err(|broken| self.lost(broken))?;
-        Ok(Some(document))
+        Ok(Some(bytes))
     }
 
     async fn open(&self, kind: u8, request: &[u8]) -> Result<(SendStream, RecvStream), TransportError> {

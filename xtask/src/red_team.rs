@@ -73,7 +73,12 @@ const ATTACKS: [Attack; 67] = [
     Attack(45, "c", &[], "the admin API without the token, on every path"),
     Attack(46, "h", &["SIG-1", "SEAL-1"], "truncated signatures and tags"),
     Attack(47, "h", &[], "a model file as code, names as paths"),
-    Attack(48, "j", &[], "the audit log cut, reordered, forked; its disk full, its sinks hanging"),
+    Attack(
+        48,
+        "j",
+        &["WIT-3", "WIT-4"],
+        "the audit log cut, reordered, forked; its disk full, its sinks hanging",
+    ),
     Attack(
         49,
         "j",

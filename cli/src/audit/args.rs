@@ -27,12 +27,29 @@ pub enum AuditCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Say what a participant's evidence of two logs proves (device/log-evidence)
+    #[command(after_help = JUDGE_EXAMPLES)]
+    Judge(JudgeArgs),
     /// Verify a log and print its events, one JSON object a line
     #[command(after_help = EXAMPLES)]
     Export {
         #[command(flatten)]
         log: LogArgs,
     },
+}
+
+/// Evidence of two logs.
+#[derive(Args)]
+pub struct JudgeArgs {
+    /// The file that a participant's device has written
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Key of a shard as origin+id+key: the evidence must be by these keys
+    #[arg(long, value_name = "KEY")]
+    pub key: Vec<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Which log, and what is known of it.
@@ -48,6 +65,16 @@ pub struct LogArgs {
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Vec<PathBuf>,
 }
+
+const JUDGE_EXAMPLES: &str =
+    "Exit code 0: the two checkpoints cannot both be true. 1: that is not proven. 2: wrong use.
+
+Examples:
+  quorate audit judge device/log-evidence
+  quorate audit judge device/log-evidence --key KEY --json
+
+Without --key compare the keys printed with the coordinator's (log.vkey, the trust root): anybody can make two
+checkpoints under keys of his own.";
 
 const VERIFY_EXAMPLES: &str = "Exit code 0: verified. 1: not. 2: wrong use.
 

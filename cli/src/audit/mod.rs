@@ -3,13 +3,14 @@
 //! Exit code 0 says that the log verified; each failed verification has exit code 1 ([KL-22]).
 
 mod args;
+mod judge;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 
 use quorate_keys::audit::{
-    Checkpoint, Directory, ExportError, LogName, Note, Report, Trust, VerifyError, export,
+    Checkpoint, Directory, ExportError, Listed, LogName, Note, Report, Trust, VerifyError, export,
     parse_verifier_key, verify,
 };
 use serde_json::json;
@@ -23,6 +24,7 @@ use crate::error::Failure;
 pub fn run(args: &AuditArgs) -> Result<(), Failure> {
     match &args.command {
         AuditCommand::Verify { log, json } => verify_log(log, *json),
+        AuditCommand::Judge(args) => judge::judge(args),
         AuditCommand::Export { log } => export_log(log),
     }
 }
@@ -77,9 +79,17 @@ fn open(args: &LogArgs) -> Result<(Directory, Trust, Vec<Checkpoint>), Failure> 
     if !args.folder.is_dir() {
         return Err(Failure::usage(format!("{} is not a folder", args.folder.display())));
     }
+    let (name, keys) = keys(&args.key)?;
+    let name = name.ok_or_else(|| Failure::usage("give --key"))?;
+    let known = args.checkpoint.iter().map(|file| checkpoint(file)).collect::<Result<_, _>>()?;
+    Ok((Directory::new(&args.folder), Trust { name, keys }, known))
+}
+
+/// Keys of the shards of one log.
+fn keys(texts: &[String]) -> Result<(Option<LogName>, Listed), Failure> {
     let mut log: Option<LogName> = None;
     let mut keys = BTreeMap::new();
-    for text in &args.key {
+    for text in texts {
         let (origin, key) =
             parse_verifier_key(text).map_err(|error| Failure::usage(format!("{text}: {error}")))?;
         let parts = origin.rsplit_once('/').and_then(|(name, shard)| {
@@ -92,9 +102,7 @@ fn open(args: &LogArgs) -> Result<(Directory, Trust, Vec<Checkpoint>), Failure> 
             return Err(Failure::usage("the keys are of two logs, or two of one shard"));
         }
     }
-    let name = log.ok_or_else(|| Failure::usage("give --key"))?;
-    let known = args.checkpoint.iter().map(|file| checkpoint(file)).collect::<Result<_, _>>()?;
-    Ok((Directory::new(&args.folder), Trust { name, keys }, known))
+    Ok((log, keys))
 }
 
 fn checkpoint(file: &Path) -> Result<Checkpoint, Failure> {

@@ -30,7 +30,7 @@ pub enum ParticipantCommand {
     Join(JoinArgs),
     /// Take part: train on one share of the built-in data, contribute, serve on committees
     Run(RunArgs),
-    /// Show what this device knows of its deployment, and its policy
+    /// Show what this device knows of its deployment and has seen of its audit log, and its policy
     Show(ShowArgs),
 }
 
@@ -105,6 +105,9 @@ pub struct ShowArgs {
     /// Folder of this device
     #[arg(long, value_name = "DIR")]
     pub state: PathBuf,
+    /// Write the newest checkpoint seen of the coordinator's audit log to this file
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
     /// One JSON object on standard output
     #[arg(long)]
     pub json: bool,
@@ -112,7 +115,11 @@ pub struct ShowArgs {
 
 const SHOW_EXAMPLES: &str = "Examples:
   quorate participant show --state device
-  quorate participant show --state device --json";
+  quorate participant show --state device --json
+  quorate participant show --state device --checkpoint seen
+  quorate audit verify audit --key KEY --checkpoint seen
+
+Participants who compare their checkpoints find out whether all are shown one log.";
 
 /// What a device trains.
 #[derive(Clone, Copy, ValueEnum)]

@@ -98,6 +98,7 @@ impl Screen {
             Step::Serving { round } => self.say("serving", "on the committee", Some(*round)),
             Step::Answered { round } => self.say("answered", "committee answered", Some(*round)),
             Step::NotRenewed(refusal) => self.say("not_renewed", &refusal.to_string(), None),
+            Step::Log(trouble) => self.say("log", &format!("audit log: {trouble}"), None),
             Step::Equivocation(evidence) => {
                 let text = "the coordinator signed two manifests for one round";
                 self.say("equivocation", text, Some(evidence.first.0.round));

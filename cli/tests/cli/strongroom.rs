@@ -256,7 +256,10 @@ fn plain_key_files_still_open_and_move_into_the_strongroom() {
     running.end();
     let said = run(at, &format!("coordinator migrate-keys {CONFIG}"));
     assert_eq!(said.code, Some(0), "{}", said.err);
-    assert_eq!(said.out, "transport/authority@1\ncoordinator/identity@1\naudit/log@1\nmodel/global@1\ndata/files@1\n");
+    assert_eq!(
+        said.out,
+        "transport/authority@1\ncoordinator/identity@1\naudit/log@1\nmodel/global@1\ndata/files@1\n"
+    );
     let names: Vec<_> =
         super::listing(&at.join("here")).into_iter().filter(|name| name.ends_with(".key")).collect();
     assert_eq!(names, Vec::<String>::new());

@@ -41,7 +41,7 @@ use quorate_keys::when::At;
 use quorate_keys::{DeploymentId, KeyId, KeyListError, KeyName};
 use thiserror::Error;
 
-use crate::audit::{Audit, AuditError, Particulars, event, text};
+use crate::audit::{Audit, AuditError, Particulars, Window, event, text};
 
 pub use certificates::certificate_line;
 pub use lines::{audit_line, identity_line, model_line};
@@ -221,6 +221,11 @@ impl Keeper {
     #[must_use]
     pub fn checkpoint(&self) -> String {
         self.audit.checkpoint().unwrap_or_default()
+    }
+
+    /// What parties may see of the audit log.
+    pub(crate) fn window(&self) -> Window {
+        self.audit.window()
     }
 
     /// How the audit log and its copies are.

@@ -20,6 +20,7 @@ use thiserror::Error;
 
 use super::entry::Text;
 use super::note::{Note, NoteError};
+use crate::deployment::DeploymentId;
 
 /// Name of a log over all its shards, such as `quorate.example/audit`: up to 96 characters `a`–`z`, `0`–`9`, `-`, `.`, `/`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,6 +41,20 @@ impl LogName {
         // It must fit into an entry of the log.
         Text::new(&name.origin(u32::MAX)).map_err(|_| CheckpointError::Origin)?;
         Ok(name)
+    }
+
+    /// The log of a deployment's coordinator: `quorate/` and half of the deployment's id.
+    #[must_use]
+    pub fn of(deployment: &DeploymentId) -> Self {
+        let id = deployment.to_hex();
+        Self::new(&format!("quorate/{}", &id[..SHORT])).expect("hexadecimal fits")
+    }
+
+    /// The shard that an origin of this log names.
+    #[must_use]
+    pub fn shard(&self, origin: &str) -> Option<u32> {
+        let number = origin.strip_prefix(self.0.as_str())?.strip_prefix('/')?.parse().ok()?;
+        (self.origin(number) == origin).then_some(number)
     }
 
     /// What stands in the first line of checkpoints of shard `shard`, and names its key.
@@ -141,6 +156,9 @@ pub enum CheckpointError {
     #[error(transparent)]
     Note(#[from] NoteError),
 }
+
+/// Characters of a deployment's id in the name of its log.
+const SHORT: usize = 16;
 
 #[cfg(test)]
 mod tests {

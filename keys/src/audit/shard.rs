@@ -347,6 +347,9 @@ pub enum LogError {
     /// No such shard.
     #[error("there is no such shard")]
     Missing,
+    /// What is there is not what was signed.
+    #[error("files of the log are missing, or not those that were signed: verify it")]
+    Damaged,
     /// The medium failed.
     #[error("the medium failed: {0}")]
     Files(io::ErrorKind),

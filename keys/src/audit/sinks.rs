@@ -390,6 +390,11 @@ impl<F: Files, M: Marks> ShardSink<F, M> {
         &self.shard
     }
 
+    /// Where it writes.
+    pub fn files(&self) -> &F {
+        &self.files
+    }
+
     /// The public key of that shard.
     #[must_use]
     pub fn public(&self) -> &PublicKey {

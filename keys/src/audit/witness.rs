@@ -39,6 +39,8 @@ pub enum Seen {
     First,
     /// A prefix of the one kept.
     Older,
+    /// Smaller than the one kept, without a proof: no progress, and nothing is shown by it ([WIT-3]).
+    Behind,
     /// The one kept.
     Same,
     /// It extends the one kept, and is kept instead.
@@ -77,6 +79,11 @@ impl Witness {
         self.kept.get(origin).map(|kept| &kept.note)
     }
 
+    /// Lets go of an origin.
+    pub fn forget(&mut self, origin: &str) {
+        self.kept.remove(origin);
+    }
+
     /// All checkpoints kept, for the [verifier](super::verify()).
     #[must_use]
     pub fn checkpoints(&self) -> Vec<Checkpoint> {
@@ -106,6 +113,7 @@ impl Witness {
                         return Err(WitnessError::Fork(evidence()));
                     }
                     std::cmp::Ordering::Equal => (Seen::Same, true),
+                    std::cmp::Ordering::Less if proof.is_empty() => (Seen::Behind, true),
                     std::cmp::Ordering::Less => (Seen::Older, checkpoint.extends(&shown, proof)),
                     std::cmp::Ordering::Greater => (Seen::Newer, shown.extends(checkpoint, proof)),
                 };

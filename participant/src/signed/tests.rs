@@ -31,7 +31,10 @@ fn root() -> TrustRoot {
         expires: NOW * 2,
         threshold: 1,
         keys: BTreeMap::from([(name.clone(), Key(signer.public().clone()))]),
-        coordinator: BTreeMap::from([("coordinator/one@1".parse().unwrap(), Key(signer.public().clone()))]),
+        coordinator: BTreeMap::from([(
+            "coordinator/one@1".parse().unwrap(),
+            Key(SigningKey::from_bytes(&[8; 32]).public().clone()),
+        )]),
         audit: BTreeMap::new(),
         model: BTreeMap::from([
             model(1, Standing::Retired),

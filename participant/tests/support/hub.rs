@@ -50,7 +50,14 @@ pub struct State {
     pub gone: Vec<u32>,
     /// Answers to enrolments that get lost.
     pub mute: usize,
+    /// What is shown of an audit log: for a shard and the entries held.
+    pub log: Option<Show>,
+    /// What was asked of it.
+    pub asked: Vec<(u32, u64)>,
 }
+
+/// What an audit log shows.
+pub type Show = Box<dyn Fn(u32, u64) -> Vec<u8> + Send>;
 
 pub struct EnrolmentRequestSeen {
     pub key: PublicKey,
@@ -76,6 +83,8 @@ impl Hub {
             lose: None,
             gone: Vec::new(),
             mute: 0,
+            log: None,
+            asked: Vec::new(),
         };
         Self(Arc::new(Inner { state: Mutex::new(state), plans: PlanCache::default(), begun: Instant::now() }))
     }
@@ -241,6 +250,12 @@ impl Handler for Hub {
             head,
             proof,
         })
+    }
+
+    async fn checkpoint(&self, _: Peer, shard: u32, held: u64) -> Option<Arc<[u8]>> {
+        let mut state = self.state();
+        state.asked.push((shard, held));
+        state.log.as_ref().map(|show| show(shard, held).into())
     }
 
     async fn key(&self, index: u32) -> Option<PublicKey> {

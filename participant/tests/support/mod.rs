@@ -237,3 +237,16 @@ pub async fn wait(mut what: impl FnMut() -> bool) {
     };
     tokio::time::timeout(Duration::from_secs(60), wait).await.expect("it became so");
 }
+
+/// The same, while a client ticks and says nothing; and a little longer, so that it has dealt with what came.
+pub async fn wait_quietly(client: &mut Client, mut what: impl FnMut() -> bool) {
+    let mut more = 2;
+    let wait = async {
+        while more > 0 {
+            more -= u32::from(what());
+            let step = client.tick().await.unwrap();
+            assert!(matches!(step, Step::Wait { .. }), "{step:?}");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), wait).await.expect("it became so");
+}

@@ -20,7 +20,7 @@ use quorate_keys::{Class, KeyId};
 use crate::world::{Options, World, now, people};
 
 /// Every class begins anew after two seconds, hands over within one, and is gone soon after.
-const RESTLESS: &str = r#"
+pub const RESTLESS: &str = r#"
 [all]
 originator_period = "3s"
 recipient_period = "20s"

@@ -22,4 +22,5 @@ mod signed;
 mod silent;
 mod strangers;
 mod turns;
+mod witness;
 mod world;
