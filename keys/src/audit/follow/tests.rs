@@ -266,11 +266,9 @@ fn wit_3_what_is_not_of_the_log_changes_nothing() {
     closed.grow(30, 1).rotate(2);
     let closing = closed.answer((1, 0)).closing;
     let line = |seq: u64| Shown { line: Vec::new(), path: log.sink.shard().inclusion(seq, 26).unwrap() };
-    for closing in [closing, good.opening.clone(), Some(line(25))] {
-        if let Some(closing) = closing {
-            let bad = Answer { closing: Some(closing), ..good.clone() };
-            assert_eq!(follower.take(&bad, &Listed::new()), Err(FollowError::Form));
-        }
+    for closing in [closing, good.opening.clone(), Some(line(25))].into_iter().flatten() {
+        let bad = Answer { closing: Some(closing), ..good.clone() };
+        assert_eq!(follower.take(&bad, &Listed::new()), Err(FollowError::Form));
     }
     assert_eq!(follower, kept);
     // The first contact: an opening entry that is not in the log, or of another key.
