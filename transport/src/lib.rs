@@ -47,4 +47,4 @@ pub use server::{Counts, Server};
 pub use session::{Certificate, Connector, Incoming, Session};
 pub use staging::UploadHeader;
 pub use tls::install_cryptography;
-pub use transfer::{Exchanges, Receipt};
+pub use transfer::{Exchanges, MAX_SIGNATURE, Receipt};

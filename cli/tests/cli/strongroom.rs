@@ -145,10 +145,12 @@ pub(super) fn acts(at: &Path) -> Vec<String> {
     let out = export.arg(key.trim()).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let lines = String::from_utf8(out.stdout).unwrap();
-    // Without what the keeper says of the lives of keys.
+    // Without what the keeper says of the lives of keys, and without the initial model's signature, which comes when it
+    // first looks after them: a process may end before.
     let what = |line: &str| {
         let entry: Value = serde_json::from_str(line).unwrap();
-        entry["change"].is_null().then(|| entry["what"].as_str().unwrap().to_owned())
+        let what = entry["what"].as_str().unwrap();
+        (entry["change"].is_null() && what != "model-signed").then(|| what.to_owned())
     };
     lines.lines().filter_map(what).collect()
 }
@@ -196,7 +198,7 @@ fn a_coordinator_without_its_unlock_secret_starts_sealed_and_is_unsealed_and_sea
     assert_eq!(run(at, &format!("coordinator seal {CONFIG}")).err, "it is sealed already\n");
     assert_eq!(run(at, &unseal).code, Some(0));
     running.end();
-    assert_eq!(acts(at), ["shard-opened", "unsealed", "model-signed", "unsealed", "sealed", "unsealed"]);
+    assert_eq!(acts(at), ["shard-opened", "unsealed", "unsealed", "sealed", "unsealed"]);
     assert!(run(at, &format!("coordinator seal {CONFIG}")).err.contains("no coordinator runs"));
 }
 
