@@ -80,14 +80,14 @@ fn codec(dim: usize) -> Codec {
 }
 
 /// The seed of `participant run`, by default 1.
-fn seed() -> [u8; 32] {
+pub fn seed() -> [u8; 32] {
     let mut seed = [0; 32];
     seed[0] = 1;
     seed
 }
 
 /// The numbers of a safetensors file with one tensor of 64-bit floats.
-fn floats(file: &[u8]) -> Vec<f64> {
+pub fn floats(file: &[u8]) -> Vec<f64> {
     let (length, rest) = file.split_first_chunk::<8>().unwrap();
     let data = &rest[u64::from_le_bytes(*length) as usize..];
     data.chunks_exact(8).map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap())).collect()

@@ -12,6 +12,7 @@ mod copies;
 mod crash;
 mod device;
 mod evidence;
+mod interop;
 mod judge;
 mod network;
 mod process;
