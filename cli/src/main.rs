@@ -6,6 +6,7 @@
 mod admin;
 mod audit;
 mod bench;
+mod conformance;
 mod coordinator;
 mod error;
 mod keys;
@@ -68,6 +69,8 @@ enum Command {
     Compliance(keys::ComplianceArgs),
     /// Check, compare and explain policies for keys
     Policy(policy::PolicyArgs),
+    /// Test implementations of the protocol, of whatever language
+    Conformance(conformance::ConformanceArgs),
 }
 
 fn main() -> ExitCode {
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         Command::Trust(args) => trust::run(&args),
         Command::Compliance(args) => keys::compliance(&args),
         Command::Policy(args) => policy::run(&args),
+        Command::Conformance(args) => conformance::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
 //! The directions between crates, as drawn in `docs/ARCHITECTURE.md`:
 //!
 //! ```text
-//! crypto ← keys ← protocol ← transport ← participant, coordinator ← cli
+//! crypto ← keys ← protocol ← transport ← participant, coordinator, conformance ← cli
 //!                          ← sim                                  ←
 //! ```
 //!
@@ -26,9 +26,11 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("quorate-sim", &["quorate-protocol", "quorate-keys", "quorate-crypto"]),
     ("quorate-participant", &["quorate-transport", "quorate-protocol", "quorate-keys", "quorate-crypto"]),
     ("quorate-coordinator", &["quorate-transport", "quorate-protocol", "quorate-keys", "quorate-crypto"]),
+    ("quorate-conformance", &["quorate-transport", "quorate-protocol", "quorate-keys", "quorate-crypto"]),
     (
         "quorate-cli",
         &[
+            "quorate-conformance",
             "quorate-participant",
             "quorate-coordinator",
             "quorate-sim",
