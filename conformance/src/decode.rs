@@ -79,9 +79,7 @@ impl Explained {
     /// As JSON.
     #[must_use]
     pub fn json(&self) -> Value {
-        let field = |field: &Field| {
-            json!({ "at": field.at, "bytes": field.bytes, "field": field.name, "value": field.value })
-        };
+        let field = |field: &Field| json!({ "at": field.at, "bytes": field.bytes, "field": field.name, "value": field.value });
         let fields: Vec<_> = self.fields.iter().map(field).collect();
         json!({ "message": self.name, "type": self.kind, "round": self.round, "fields": fields, "left_out": self.left_out })
     }
@@ -106,7 +104,8 @@ mod tests {
             at += field.bytes;
         }
         assert_eq!(at, frame.len());
-        let said: Vec<_> = explained.fields.iter().map(|field| (field.name.as_str(), field.value.as_str())).collect();
+        let said: Vec<_> =
+            explained.fields.iter().map(|field| (field.name.as_str(), field.value.as_str())).collect();
         assert_eq!(said[2], ("round", "9"));
         assert_eq!(said[3], ("set.sid", "07".repeat(32).as_str()));
         assert_eq!(said[5], ("set.size", "300"));

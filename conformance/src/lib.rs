@@ -4,8 +4,9 @@
 //! requirement.rs   what is required, numbered, with its rule
 //! participant/     an executable against a scripted coordinator (stage/), what it sends opened (judge/)
 //! coordinator/     scripted parties against a coordinator
-//! replay/          a recorded exchange
-//! decode.rs        a frame, field by field          vectors.rs   the known answers
+//! replay.rs        a recorded exchange
+//! decode.rs        a frame, field by field
+//! vectors.rs       the known answers
 //! report.rs        passed, failed, not reached: text, JSON, JUnit
 //! ```
 //!
@@ -17,12 +18,15 @@
 //! The kit signs what nobody should sign, under keys it makes for one script. It is for implementations under test: a
 //! deployment with real parties is no place for it.
 
+pub mod coordinator;
 pub mod decode;
 mod error;
 mod judge;
 pub mod participant;
+pub mod replay;
 pub mod report;
 pub mod requirement;
 mod stage;
+pub mod vectors;
 
 pub use error::KitError;

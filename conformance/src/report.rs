@@ -137,11 +137,17 @@ impl Report {
                 Outcome::Passed => writeln!(text, "  <testcase classname=\"{class}\" name=\"{name}\"/>"),
                 Outcome::Failed(why) => {
                     let why = escaped(why);
-                    writeln!(text, "  <testcase classname=\"{class}\" name=\"{name}\"><failure message=\"{why}\"/></testcase>")
+                    writeln!(
+                        text,
+                        "  <testcase classname=\"{class}\" name=\"{name}\"><failure message=\"{why}\"/></testcase>"
+                    )
                 }
                 Outcome::NotReached(why) => {
                     let why = escaped(why);
-                    writeln!(text, "  <testcase classname=\"{class}\" name=\"{name}\"><skipped message=\"{why}\"/></testcase>")
+                    writeln!(
+                        text,
+                        "  <testcase classname=\"{class}\" name=\"{name}\"><skipped message=\"{why}\"/></testcase>"
+                    )
                 }
             };
         }

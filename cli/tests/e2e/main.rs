@@ -14,6 +14,7 @@ mod device;
 mod evidence;
 mod interop;
 mod judge;
+mod kit;
 mod network;
 mod process;
 mod relay;

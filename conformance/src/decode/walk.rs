@@ -4,8 +4,8 @@ use std::fmt::{self, Display, Write as _};
 
 use quorate_protocol::error::DecodeError;
 use quorate_protocol::wire::decode_body;
-use serde::ser::{self, Impossible, Serialize, Serializer};
 use serde::de::DeserializeOwned;
+use serde::ser::{self, Impossible, Serialize, Serializer};
 
 /// One field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,7 +185,11 @@ impl<'a> Serializer for &'a mut Walk {
         Ok(())
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), Never> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Never> {
         value.serialize(self)
     }
 

@@ -29,7 +29,8 @@ pub(crate) fn contribution(
     coins: &mut Coins,
     findings: &mut Findings,
 ) -> Option<Opened> {
-    let decoded = wire::split(frame).ok().and_then(|(_, _, body)| wire::decode_body::<Contribution>(body).ok());
+    let decoded =
+        wire::split(frame).ok().and_then(|(_, _, body)| wire::decode_body::<Contribution>(body).ok());
     findings.note("P-03", decoded.is_some(), || "its contribution does not decode".to_owned());
     let contribution = decoded?;
     let header = &contribution.header;
@@ -52,7 +53,12 @@ pub(crate) fn contribution(
     Some(Opened { contribution, shares, secret })
 }
 
-fn open(hall: &Hall, scene: &Scene, made: &Contribution, findings: &mut Findings) -> Option<Vec<(u16, Share)>> {
+fn open(
+    hall: &Hall,
+    scene: &Scene,
+    made: &Contribution,
+    findings: &mut Findings,
+) -> Option<Vec<(u16, Share)>> {
     let sharing = scene.plan.sharing()?;
     let context = ShareContext { sid: scene.sid, sender: hall.subject.to_bytes() };
     let mut shares = Vec::new();
@@ -90,7 +96,8 @@ fn secret(
     let size = |x: u64| if x > half { sharing.prime() - x } else { x };
     let square: f64 = secret.iter().map(|&x| (size(x) as f64).powi(2)).sum::<f64>() / secret.len() as f64;
     // 4.5² ± 10 %: the deviation of this mean over 4096 coefficients is 2.2 %.
-    findings.note("P-09", (18.2..22.3).contains(&square), || format!("its variance is {square:.1}, not 20.25"));
+    findings
+        .note("P-09", (18.2..22.3).contains(&square), || format!("its variance is {square:.1}, not 20.25"));
     Some((secret, key?))
 }
 

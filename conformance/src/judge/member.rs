@@ -59,7 +59,8 @@ pub(crate) fn checks(
         });
         let entry = checks.0.get(&header.sender.index);
         let right = right.as_ref();
-        let same = entry.is_some_and(|entry| entry.hdr == header.hdr() && right.is_ok_and(|right| *right == entry.value));
+        let same = entry
+            .is_some_and(|entry| entry.hdr == header.hdr() && right.is_ok_and(|right| *right == entry.value));
         findings.note("P-12", same, || format!("about sender {}: other values", header.sender.index));
     }
     let header = &own.contribution.header;

@@ -8,7 +8,7 @@ use quorate_protocol::manifest::{CommitteeShape, Manifest, Mode, model_hash};
 use quorate_protocol::statement::ManifestStatement;
 use quorate_protocol::wire::{self, Announce, Roster, RoundKey};
 
-use super::{Played, Stop, begin, seat, trained};
+use super::{Played, Stop, begin, next, seat, trained};
 use crate::report::Findings;
 use crate::stage::{Event, Receipt, Scene, Stage, of, sign};
 
@@ -63,8 +63,7 @@ async fn refused(stage: &mut Stage, script: &str, suite: Suite, findings: &mut F
     let manifest = announce.manifest.clone();
     let mark = stage.mark();
     stage.send(&wire::encode(manifest.round, &announce));
-    let next = stage.hall.manifest(3, suite);
-    let settled = stage.settle(next).await;
+    let settled = next(stage, 3, suite).await;
     findings.note(id, !acted(stage, mark, &manifest), || "it acted on that manifest".to_owned());
     settled.map(drop).ok_or(Stop("nothing came for the honest manifest after it"))
 }
@@ -116,10 +115,13 @@ async fn two_manifests(stage: &mut Stage, suite: Suite, findings: &mut Findings)
     let mut second = marked(stage, manifest.clone());
     second.previous = sha256(&[b"another past"]);
     let mark = stage.mark();
-    stage.send(&stage.hall.announcement(&second, stage.seen()));
+    let frame = stage.hall.announcement(&second, stage.seen());
+    stage.send(&frame);
     let scene = seat(stage, (manifest, key)).await?;
     // A roster of the second one as well, should the subject be there.
-    if let Some(other) = stage.log.iter().find_map(|event| of::<RoundKey>(event, 1).filter(|key| key.mh == second.hash())) {
+    if let Some(other) =
+        stage.log.iter().find_map(|event| of::<RoundKey>(event, 1).filter(|key| key.mh == second.hash()))
+    {
         let Stage { hall, coins, .. } = stage;
         if let Ok(scene) = Scene::new(hall, &second, &other, coins) {
             stage.give_roster(wire::encode(1, &scene.roster));
@@ -130,8 +132,10 @@ async fn two_manifests(stage: &mut Stage, suite: Suite, findings: &mut Findings)
         let (_, _, body) = wire::split(frame).ok()?;
         wire::decode_body::<wire::Contribution>(body).ok().map(|made| made.header.sid)
     });
-    findings.note("P-21", session == Some(scene.sid), || "it did not contribute to the first manifest".to_owned());
-    stage.settle(stage.hall.manifest(2, suite)).await;
+    findings.note("P-21", session == Some(scene.sid), || {
+        "it did not contribute to the first manifest".to_owned()
+    });
+    next(stage, 2, suite).await;
     let mh = second.hash();
     let other = stage.has(mark, |event| match event {
         Event::Model(hash) => *hash == second.model,
@@ -147,8 +151,9 @@ async fn old_round(stage: &mut Stage, suite: Suite, findings: &mut Findings) -> 
     begin(stage, 5, suite).await?;
     let old = marked(stage, stage.hall.manifest(4, suite));
     let mark = stage.mark();
-    stage.send(&stage.hall.announcement(&old, stage.seen()));
-    let settled = stage.settle(stage.hall.manifest(6, suite)).await;
+    let frame = stage.hall.announcement(&old, stage.seen());
+    stage.send(&frame);
+    let settled = next(stage, 6, suite).await;
     findings.note("P-22", !acted(stage, mark, &old), || "it went back to an older round".to_owned());
     settled.map(drop).ok_or(Stop("nothing came for the honest manifest after it"))
 }
@@ -167,7 +172,7 @@ async fn other_model(stage: &mut Stage, suite: Suite, findings: &mut Findings) -
     let Stage { hall, coins, .. } = stage;
     let scene = Scene::new(hall, &manifest, &key, coins).map_err(|_| Stop("its round key is none"))?;
     stage.give_roster(wire::encode::<Roster>(1, &scene.roster));
-    let settled = stage.settle(stage.hall.manifest(2, suite)).await;
+    let settled = next(stage, 2, suite).await;
     let made = stage.has(0, |event| matches!(event, Event::Begun(_)));
     findings.note("P-30", !made, || "it contributed for another model".to_owned());
     settled.map(drop).ok_or(Stop("nothing came for the honest manifest after it"))
@@ -182,7 +187,7 @@ async fn lost_receipt(stage: &mut Stage, suite: Suite, findings: &mut Findings) 
     let mark = stage.mark();
     // It comes back and may send again; what it sends by then is looked at.
     trained(stage, 1).await?;
-    let settled = stage.settle(stage.hall.manifest(2, suite)).await;
+    let settled = next(stage, 2, suite).await;
     let other = stage.has(mark, |event| match event {
         Event::Contribution { round: 1, frame, vector } => (frame, vector) != (&first.0, &first.1),
         _ => false,

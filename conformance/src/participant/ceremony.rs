@@ -8,7 +8,7 @@ use quorate_keys::{PartyId, SignedHead, signed};
 use quorate_protocol::epoch::{CeremonyParty, Commitment, EpochRecord};
 use quorate_protocol::wire::{self, Call, Commit, Commitments, SeedReveal};
 
-use super::{Played, Stop, begin};
+use super::{Played, Stop, begin, next};
 use crate::report::Findings;
 use crate::stage::{Stage, of};
 
@@ -29,7 +29,7 @@ pub(super) async fn play(stage: &mut Stage, script: &str, suite: Suite, findings
             stage.send(&full);
             let first: SeedReveal = stage.frame(mark, 0).await.ok_or(Stop("it did not reveal"))?;
             stage.send(&another);
-            let settled = stage.settle(stage.hall.manifest(2, suite)).await;
+            let settled = next(stage, 2, suite).await;
             let second = |reveal: SeedReveal| reveal.reveal.signature != first.reveal.signature;
             let told = stage.has(mark, |event| of::<SeedReveal>(event, 0).is_some_and(second));
             findings.note("P-72", !told, || "it signed a second reveal".to_owned());
@@ -37,7 +37,7 @@ pub(super) async fn play(stage: &mut Stage, script: &str, suite: Suite, findings
         }
         "short-list" => {
             stage.send(&list(&record, epoch, &[other]));
-            let settled = stage.settle(stage.hall.manifest(2, suite)).await;
+            let settled = next(stage, 2, suite).await;
             let told = stage.has(mark, |event| of::<SeedReveal>(event, 0).is_some());
             findings.note("P-73", !told, || "it revealed for a list without its commitment".to_owned());
             settled.map(drop).ok_or(Stop("nothing came for the honest manifest after it"))
@@ -98,7 +98,8 @@ async fn honest(
     let fields: [&[u8]; 3] = [epoch.as_bytes(), &id, made.as_bytes()];
     let covered = signed(labels::SEED_COMMIT_SIGN, &record.deployment, 0, &fields);
     let fine = own(&commit.commitment.id) && key.verify(&covered, &commit.commitment.signature).is_ok();
-    findings.note("P-70", second == *commit && fine, || "its commitment changes, or is not signed".to_owned());
+    findings
+        .note("P-70", second == *commit && fine, || "its commitment changes, or is not signed".to_owned());
     let key = key.clone();
     stage.send(&full);
     let told: SeedReveal = stage.frame(again, 0).await.ok_or(Stop("it did not reveal"))?;
@@ -115,7 +116,9 @@ async fn honest(
     let fields: [&[u8]; 5] = [epoch.as_bytes(), listed.as_bytes(), &id, &value, &nonce];
     let covered = signed(labels::SEED_REVEAL_SIGN, &record.deployment, 0, &fields);
     let fine = told.epoch == epoch && key.verify(&covered, &told.reveal.signature).is_ok();
-    findings.note("P-71", opens && fine, || "its reveal does not open its commitment, or is not signed".to_owned());
+    findings.note("P-71", opens && fine, || {
+        "its reveal does not open its commitment, or is not signed".to_owned()
+    });
     Ok(())
 }
 
@@ -125,7 +128,7 @@ async fn old(stage: &mut Stage, suite: Suite, findings: &mut Findings) -> Played
     record.rounds -= 1;
     let (mark, call) = (stage.mark(), call(stage, &record));
     stage.send(&call);
-    let settled = stage.settle(stage.hall.manifest(2, suite)).await;
+    let settled = next(stage, 2, suite).await;
     let told = stage.has(mark, |event| of::<Commit>(event, 0).is_some());
     findings.note("P-74", !told, || "it committed twice in one attempt".to_owned());
     settled.map(drop).ok_or(Stop("nothing came for the honest manifest after it"))

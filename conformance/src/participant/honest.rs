@@ -9,6 +9,12 @@ use crate::report::Findings;
 use crate::stage::{Event, Held, PUPPETS, Scene, Stage, of};
 
 pub(super) async fn play(stage: &mut Stage, suite: Suite, findings: &mut Findings) -> Played {
+    let played = rounds(stage, suite, findings).await;
+    canonical(stage, findings);
+    played
+}
+
+async fn rounds(stage: &mut Stage, suite: Suite, findings: &mut Findings) -> Played {
     let (manifest, key) = begin(stage, 1, suite).await?;
     let own = judge::round_key(&stage.hall, &manifest, &key);
     findings.note("P-01", own, || "the round key is of another manifest or id, or not signed".to_owned());
@@ -18,7 +24,6 @@ pub(super) async fn play(stage: &mut Stage, suite: Suite, findings: &mut Finding
     let fetched = stage.has(0, |event| matches!(event, Event::Model(hash) if *hash == model));
     findings.note("P-02", fetched, || "it contributed without fetching the model".to_owned());
     serve(stage, &scene, &opened, findings).await?;
-    canonical(stage, findings);
 
     let (manifest, second) = begin(stage, 2, suite).await?;
     findings.note("P-17", second.key != key.key, || "one round key in two rounds".to_owned());
@@ -73,7 +78,8 @@ async fn serve(stage: &mut Stage, scene: &Scene, own: &Opened, findings: &mut Fi
     let mark = stage.mark();
     let all: Vec<_> =
         puppets.iter().map(|held| &held.contribution).chain([&own.contribution]).cloned().collect();
-    stage.send(&wire::encode(round, &scene.relay(&stage.hall, &all)));
+    let frame = wire::encode(round, &scene.relay(&stage.hall, &all));
+    stage.send(&frame);
     let senders: Vec<u32> = all.iter().map(|made| made.header.sender.index).collect();
     let (checks, signed) = checked(stage, scene, mark, &senders).await?;
     findings.note("P-12", signed, || "a batch of check values is not signed for this session".to_owned());
@@ -91,7 +97,8 @@ async fn serve(stage: &mut Stage, scene: &Scene, own: &Opened, findings: &mut Fi
     let Stage { hall, coins, .. } = stage;
     let fine = judge::answer((hall, scene), (close.set, &answer), (&puppets, own), coins);
     findings.note("P-15", fine, || "its answer is not signed, or not the sum of its shares".to_owned());
-    stage.send(&scene.result(&stage.hall, &close));
+    let frame = scene.result(&stage.hall, &close);
+    stage.send(&frame);
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use quorate_protocol::statement::{CloseStatement, Header};
 use quorate_protocol::wire::{self, Answer, Close, Contribution, Lock, Locks};
 
 use super::honest::{checked, contributed, puppets};
-use super::{Played, Stop, begin, seat};
+use super::{Played, Stop, begin, next, seat};
 use crate::report::Findings;
 use crate::stage::{Scene, Stage, of, sign};
 
@@ -19,7 +19,8 @@ pub(super) async fn play(stage: &mut Stage, script: &str, suite: Suite, findings
     let mut all: Vec<_> = held.into_iter().map(|held| held.contribution).collect();
     all.push(own.contribution);
     let mark = stage.mark();
-    stage.send(&wire::encode(1, &scene.relay(&stage.hall, &all)));
+    let frame = wire::encode(1, &scene.relay(&stage.hall, &all));
+    stage.send(&frame);
     let senders: Vec<u32> = all.iter().map(|made| made.header.sender.index).collect();
     checked(stage, &scene, mark, &senders).await?;
     match script {
@@ -66,10 +67,11 @@ async fn second_set(
     // And once more, after it has answered for the first.
     stage.send(&wire::encode(1, &second));
     stage.send(&wire::encode(1, &to_second));
-    let settled = stage.settle(stage.hall.manifest(2, suite)).await;
+    let settled = next(stage, 2, suite).await;
     let (locked, answered) = (locked(stage, mark, second.set), answered(stage, mark, Some(second.set)));
     findings.note("P-50", !locked, || "it locked two sets of one round".to_owned());
-    findings.note("P-51", !answered, || "it answered for a second set: the difference is one update".to_owned());
+    findings
+        .note("P-51", !answered, || "it answered for a second set: the difference is one update".to_owned());
     settled.map(drop).ok_or(Stop("nothing came for the honest manifest after it"))
 }
 
@@ -95,7 +97,7 @@ async fn too_few(
         }
     }
     stage.send(&wire::encode(1, &Locks { locks }));
-    let settled = stage.settle(stage.hall.manifest(2, suite)).await;
+    let settled = next(stage, 2, suite).await;
     findings.note(id, !answered(stage, mark, None), || "it answered".to_owned());
     settled.map(drop).ok_or(Stop("nothing came for the honest manifest after it"))
 }
@@ -111,7 +113,7 @@ async fn unlocked(
     let (id, close) = wrong(stage, script, scene, all)?;
     let mark = stage.mark();
     stage.send(&wire::encode(1, &close));
-    let settled = stage.settle(stage.hall.manifest(2, suite)).await;
+    let settled = next(stage, 2, suite).await;
     findings.note(id, !locked(stage, mark, close.set), || "it locked that set".to_owned());
     settled.map(drop).ok_or(Stop("nothing came for the honest manifest after it"))
 }
@@ -167,7 +169,7 @@ async fn late(
     let after = stage.mark();
     stage.send(&wire::encode(1, &close));
     stage.send(&wire::encode(1, &locks));
-    let settled = stage.settle(stage.hall.manifest(3, suite)).await;
+    let settled = next(stage, 3, suite).await;
     findings.note("P-65", !answered(stage, after, None), || "it opened a round that was over".to_owned());
     settled.map(drop).ok_or(Stop("nothing came for the honest manifest after it"))
 }

@@ -48,6 +48,8 @@ pub struct Options {
     pub patience: Duration,
     /// Where its output is appended.
     pub log: Option<PathBuf>,
+    /// Where the exchange of the last script is written as a recording (`replay.rs`).
+    pub record: Option<PathBuf>,
 }
 
 /// Where a script ended early.
@@ -62,7 +64,8 @@ pub(crate) type Played = Result<(), Stop>;
 /// [`KitError`]: the kit could not work. What the implementation does is in the report.
 pub fn run(options: &Options, mut tell: impl FnMut(&str)) -> Result<Report, KitError> {
     let known = faults(PARTY);
-    if let Some(name) = options.scripts.iter().find(|name| *name != HONEST && !known.contains(&name.as_str())) {
+    if let Some(name) = options.scripts.iter().find(|name| *name != HONEST && !known.contains(&name.as_str()))
+    {
         return Err(KitError::UnknownFault(name.clone()));
     }
     let asked = |name: &str| options.scripts.is_empty() || options.scripts.iter().any(|asked| asked == name);
@@ -88,7 +91,13 @@ async fn one(options: &Options, script: &str) -> Result<Findings, KitError> {
         Err(error) => return Err(error),
         Ok(mut stage) => {
             stage.patience = options.patience;
-            match play(&mut stage, options.suite, script, &mut findings).await {
+            let played = play(&mut stage, options.suite, script, &mut findings).await;
+            if let Some(file) = &options.record {
+                let lines = [stage.head()].into_iter().chain(std::mem::take(&mut stage.tape));
+                let text: String = lines.map(|line| line + "\n").collect();
+                std::fs::write(file, text).map_err(|error| KitError::Input(error.to_string()))?;
+            }
+            match played {
                 Ok(()) => "the script says nothing about it",
                 Err(Stop(_)) if subject.has_ended() => "the command has ended",
                 Err(Stop(why)) => why,
@@ -105,13 +114,17 @@ async fn play(stage: &mut Stage, suite: Suite, script: &str, findings: &mut Find
         "ceremony" | "second-list" | "short-list" | "old-attempt" => {
             ceremony::play(stage, script, suite, findings).await
         }
-        "two-rosters" | "short-roster" | "twin-keys" | "uneligible-member" | "unsigned-roster" | "swapped-key"
-        | "shuffled-roster" | "loose-encoding" => roster::play(stage, script, suite, findings).await,
+        "two-rosters" | "short-roster" | "twin-keys" | "uneligible-member" | "unsigned-roster"
+        | "swapped-key" | "shuffled-roster" | "loose-encoding" => {
+            roster::play(stage, script, suite, findings).await
+        }
         "other-path" | "unsigned-header" | "other-session" | "two-headers" | "sealed-garbage" => {
             relays::play(stage, script, suite, findings).await
         }
         "second-set" | "few-locks" | "one-lock-often" | "small-set" | "unordered-set" | "unknown-leaf"
-        | "other-root" | "unsigned-set" | "late-opening" => member::play(stage, script, suite, findings).await,
+        | "other-root" | "unsigned-set" | "late-opening" => {
+            member::play(stage, script, suite, findings).await
+        }
         _ => announce::play(stage, script, suite, findings).await,
     }
 }
@@ -121,6 +134,12 @@ pub(crate) async fn begin(stage: &mut Stage, round: u64, suite: Suite) -> Result
     let manifest = stage.hall.manifest(round, suite);
     let key = stage.settle(manifest.clone()).await.ok_or(Stop("no round key for an honest manifest came"))?;
     Ok((manifest, key))
+}
+
+/// Announces an honest round: whatever was sent before has been dealt with once its round key comes.
+pub(crate) async fn next(stage: &mut Stage, round: u64, suite: Suite) -> Option<RoundKey> {
+    let manifest = stage.hall.manifest(round, suite);
+    stage.settle(manifest).await
 }
 
 /// The round with its roster; the subject has asked for it, and gets it.

@@ -39,7 +39,8 @@ async fn unopened(
     let id = match script {
         "other-path" => {
             // The share of another contribution, sealed to the same member, under this header.
-            let other = scene.item(hall, &held[2].contribution).ok_or(Stop("the kit's own relay does not work"))?;
+            let other =
+                scene.item(hall, &held[2].contribution).ok_or(Stop("the kit's own relay does not work"))?;
             (item.sealed, item.path) = (other.sealed, other.path);
             "P-60"
         }
@@ -59,7 +60,8 @@ async fn unopened(
     // The right one in the same relay has been dealt with: the wrong one, before it, as well.
     let settled = checked(stage, scene, mark, &[sender]).await;
     let wrong = held[WRONG].contribution.header.sender.index;
-    findings.note(id, !told(stage, mark, wrong, |_| true), || "it published check values about it".to_owned());
+    findings
+        .note(id, !told(stage, mark, wrong, |_| true), || "it published check values about it".to_owned());
     settled.map(drop)
 }
 
@@ -67,9 +69,8 @@ async fn unopened(
 fn told(stage: &Stage, mark: usize, sender: u32, such: impl Fn(&Digest) -> bool) -> bool {
     stage.has(mark, |event| {
         let batch = of::<CheckBatch>(event, 1);
-        batch.is_some_and(|batch| {
-            batch.entries.iter().any(|entry| entry.sender == sender && such(&entry.hdr))
-        })
+        batch
+            .is_some_and(|batch| batch.entries.iter().any(|entry| entry.sender == sender && such(&entry.hdr)))
     })
 }
 
@@ -77,13 +78,16 @@ fn told(stage: &Stage, mark: usize, sender: u32, such: impl Fn(&Digest) -> bool)
 async fn two_headers(stage: &mut Stage, scene: &Scene, held: Vec<Held>, findings: &mut Findings) -> Played {
     let mark = stage.mark();
     let first = &held[WRONG].contribution;
-    stage.send(&wire::encode(1, &scene.relay(&stage.hall, std::slice::from_ref(first))));
+    let frame = wire::encode(1, &scene.relay(&stage.hall, std::slice::from_ref(first)));
+    stage.send(&frame);
     let sender = first.header.sender.index;
     checked(stage, scene, mark, &[sender]).await?;
     let Stage { hall, coins, .. } = stage;
-    let second = scene.contribute(hall, sender, coins).map_err(|_| Stop("the kit's contribution does not work"))?;
+    let second =
+        scene.contribute(hall, sender, coins).map_err(|_| Stop("the kit's contribution does not work"))?;
     let both = [second.contribution.clone(), held[RIGHT].contribution.clone()];
-    stage.send(&wire::encode::<Relay>(1, &scene.relay(&stage.hall, &both)));
+    let frame = wire::encode::<Relay>(1, &scene.relay(&stage.hall, &both));
+    stage.send(&frame);
     let right = held[RIGHT].contribution.header.sender.index;
     let settled = checked(stage, scene, mark, &[right]).await;
     let hdr = second.contribution.header.hdr();
@@ -102,7 +106,8 @@ async fn garbage(stage: &mut Stage, scene: &Scene, held: Vec<Held>, findings: &m
     let header = held[WRONG].contribution.header;
     let made = scene.sign(&stage.hall, header.sender.index, header.vector, shares);
     let mark = stage.mark();
-    stage.send(&wire::encode(1, &scene.relay(&stage.hall, std::slice::from_ref(&made))));
+    let frame = wire::encode(1, &scene.relay(&stage.hall, std::slice::from_ref(&made)));
+    stage.send(&frame);
     let sender = header.sender.index;
     let (checks, _) = checked(stage, scene, mark, &[sender]).await?;
     let value = checks.0.get(&sender).map(|entry| &entry.value);

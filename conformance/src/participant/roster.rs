@@ -5,7 +5,7 @@ use quorate_crypto::seal::RoundSecret;
 use quorate_protocol::manifest::Manifest;
 use quorate_protocol::wire::{self, Roster, RoundKey};
 
-use super::{Played, Stop, begin, seat, trained};
+use super::{Played, Stop, begin, next, seat, trained};
 use crate::report::Findings;
 use crate::stage::{Event, PUPPETS, Scene, Stage, of, round_key};
 
@@ -28,7 +28,7 @@ pub(super) async fn play(stage: &mut Stage, script: &str, suite: Suite, findings
     let frame = wrong(stage, script, &manifest, &key)?;
     let mark = stage.mark();
     stage.give_roster(frame);
-    let settled = stage.settle(stage.hall.manifest(2, suite)).await;
+    let settled = next(stage, 2, suite).await;
     let made = stage.has(mark, |event| matches!(event, Event::Begun(1)));
     findings.note(id, !made, || "it contributed to that roster".to_owned());
     settled.map(drop).ok_or(Stop("nothing came for the honest manifest after it"))
@@ -107,11 +107,14 @@ async fn two(stage: &mut Stage, suite: Suite, findings: &mut Findings) -> Played
     stage.give_roster(wire::encode::<Roster>(1, &second.roster));
     // As a member it would open the second session's shares.
     let Stage { hall, coins, .. } = stage;
-    let held = second.contribute(hall, 0, coins).map_err(|_| Stop("the kit's own contribution does not work"))?;
-    stage.send(&wire::encode(1, &second.relay(&stage.hall, &[held.contribution])));
-    let settled = stage.settle(stage.hall.manifest(2, suite)).await;
+    let held =
+        second.contribute(hall, 0, coins).map_err(|_| Stop("the kit's own contribution does not work"))?;
+    let frame = wire::encode(1, &second.relay(&stage.hall, &[held.contribution]));
+    stage.send(&frame);
+    let settled = next(stage, 2, suite).await;
     let sid = second.sid;
-    let served = stage.has(mark, |event| of::<wire::CheckBatch>(event, 1).is_some_and(|batch| batch.sid == sid));
+    let served =
+        stage.has(mark, |event| of::<wire::CheckBatch>(event, 1).is_some_and(|batch| batch.sid == sid));
     let made = stage.has(mark, |event| matches!(event, Event::Begun(1)));
     debug_assert_ne!(first.sid, sid);
     findings.note("P-40", !made && !served, || "it took part in a second session of the round".to_owned());

@@ -24,9 +24,7 @@ impl Subject {
         command.env("QUORATE_ADDRESS", door.address.to_string()).env("QUORATE_PIN", &door.pin);
         command.env("QUORATE_TOKEN", &door.token).env("QUORATE_STATE", state.path().join("state"));
         let output = || match &options.log {
-            Some(file) => {
-                OpenOptions::new().create(true).append(true).open(file).map(Stdio::from)
-            }
+            Some(file) => OpenOptions::new().create(true).append(true).open(file).map(Stdio::from),
             None => File::options().write(true).open("/dev/null").map(Stdio::from),
         };
         command.stdin(Stdio::null());

@@ -5,11 +5,11 @@ use quorate_crypto::ring::Suite;
 use quorate_crypto::seal::SealSuite;
 use quorate_crypto::sign::{Signature, SigningKey};
 use quorate_keys::{DeploymentId, PartyId, Registry, SignedHead};
-use quorate_protocol::epoch::{CeremonyParty, CommitteeSource, Epoch, EpochEvidence, EpochRecord, PartyProof};
-use quorate_protocol::id::Context;
-use quorate_protocol::manifest::{
-    CohortShape, CommitteeShape, Deadlines, Manifest, Mode, Schema, VERSION, model_hash,
+use quorate_protocol::epoch::{
+    CeremonyParty, CommitteeSource, Epoch, EpochEvidence, EpochRecord, PartyProof,
 };
+use quorate_protocol::id::Context;
+use quorate_protocol::manifest::{CohortShape, Deadlines, Manifest, Mode, Schema, VERSION, model_hash};
 use quorate_protocol::params::committee_shape;
 use quorate_protocol::statement::{ManifestStatement, Statement};
 use quorate_protocol::wire::{self, Announce};
@@ -102,7 +102,7 @@ impl Hall {
             epoch: *self.epoch.hash(),
             seed: *self.epoch.seed(),
             head: self.registry.head(),
-            committee: committee.unwrap_or(CommitteeShape::default()),
+            committee: committee.unwrap_or_default(),
             cohort: CohortShape { n_min: 3, n_max, f: 1, k_min: 2, kappa: 1 },
             schema,
             model: model_hash(&self.model),
@@ -181,7 +181,8 @@ fn evidence<R: CryptoRng>(
 fn model() -> Vec<u8> {
     let bytes = DIM as usize * 4;
     let mut header =
-        format!("{{\"vector\":{{\"dtype\":\"F32\",\"shape\":[{DIM}],\"data_offsets\":[0,{bytes}]}}}}").into_bytes();
+        format!("{{\"vector\":{{\"dtype\":\"F32\",\"shape\":[{DIM}],\"data_offsets\":[0,{bytes}]}}}}")
+            .into_bytes();
     header.resize(header.len().next_multiple_of(8), b' ');
     let mut file = (header.len() as u64).to_le_bytes().to_vec();
     file.extend(header);

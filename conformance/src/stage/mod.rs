@@ -17,6 +17,10 @@ mod play;
 mod scene;
 
 pub(crate) use desk::{Event, Receipt};
+#[cfg(test)]
+pub(crate) use hall::Founding;
 pub(crate) use hall::{Hall, PUPPETS, sign};
 pub(crate) use play::{Coins, Door, Stage, of};
-pub(crate) use scene::{Held, Scene, leaves, round_key};
+#[cfg(test)]
+pub(crate) use play::{Hex, line};
+pub(crate) use scene::{Held, Scene, leaves, round_key, session_of};

@@ -1,5 +1,6 @@
 //! The hands of a script: it announces, sends, and waits until the subject does something.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,6 +36,8 @@ pub(crate) struct Stage {
     manifest: Option<Manifest>,
     roster: Option<Vec<u8>>,
     seen: u64,
+    /// All frames in order, as a recording has them.
+    pub(crate) tape: Vec<String>,
 }
 
 /// Where a subject has to connect, and with what.
@@ -56,7 +59,8 @@ impl Door {
         let mut book = TokenBook::new();
         let token: EnrolmentToken = book.issue(&mut coins);
         let deployment: DeploymentId = *founding.registry.deployment();
-        let authority = Authority::generate(deployment, founding.coordinator.public()).map_err(KitError::endpoint)?;
+        let authority =
+            Authority::generate(deployment, founding.coordinator.public()).map_err(KitError::endpoint)?;
         let (sender, events) = unbounded_channel();
         let key = SigningKey::from_bytes(&founding.coordinator.to_bytes());
         let desk = Desk::new(founding.registry.clone(), book, key, sender);
@@ -103,6 +107,7 @@ impl Door {
             manifest: None,
             roster: None,
             seen: 0,
+            tape: Vec::new(),
         })
     }
 }
@@ -111,6 +116,16 @@ impl Stage {
     /// Changes how the endpoint behaves.
     pub(crate) fn set(&self, change: impl FnOnce(&mut Facts)) {
         self.desk.with(change);
+    }
+
+    /// The first line of a recording: by whom things must be signed.
+    pub(crate) fn head(&self) -> String {
+        let keys: Vec<String> = (0..)
+            .zip(self.hall.registry.keys())
+            .map(|(index, key): (u32, _)| format!("\"{index}\":\"{}\"", Hex(key.as_bytes())))
+            .collect();
+        let coordinator = Hex(self.hall.coordinator.public().as_bytes());
+        format!("{{\"coordinator\":\"{coordinator}\",\"keys\":{{{}}}}}", keys.join(","))
     }
 
     /// What follows is looked for from here on.
@@ -133,7 +148,8 @@ impl Stage {
     }
 
     /// Sends one frame, if the subject is connected.
-    pub(crate) fn send(&self, frame: &[u8]) {
+    pub(crate) fn send(&mut self, frame: &[u8]) {
+        self.tape.push(line(None, frame));
         if let Some(sender) = &self.sender {
             let _ = sender.send(Arc::from(frame));
         }
@@ -162,6 +178,9 @@ impl Stage {
     }
 
     fn take(&mut self, event: Event) {
+        if let Event::Frame(frame) | Event::Contribution { frame, .. } = &event {
+            self.tape.push(line(Some(self.hall.subject.index), frame));
+        }
         match &event {
             Event::Connected(sender) => self.sender = Some(sender.clone()),
             Event::Frame(frame) => self.answer(frame),
@@ -178,14 +197,15 @@ impl Stage {
                     self.seen = poll.seen;
                 }
                 if let Some(manifest) = &self.manifest {
-                    self.send(&self.hall.announcement(manifest, self.seen));
+                    let frame = self.hall.announcement(manifest, self.seen);
+                    self.send(&frame);
                 }
             }
             Ok((RosterRequest::TYPE, round, _)) => {
-                if let (Some(roster), Some(manifest)) = (&self.roster, &self.manifest)
+                if let (Some(roster), Some(manifest)) = (self.roster.clone(), &self.manifest)
                     && manifest.round == round
                 {
-                    self.send(roster);
+                    self.send(&roster);
                 }
             }
             _ => {}
@@ -219,6 +239,24 @@ impl Stage {
         let (mark, round) = (self.mark(), manifest.round);
         self.announce(manifest);
         self.frame::<RoundKey>(mark, round).await
+    }
+}
+
+/// A line of a recording: who sent this frame.
+pub(crate) fn line(from: Option<u32>, frame: &[u8]) -> String {
+    let hex = Hex(frame);
+    match from {
+        Some(index) => format!("{{\"from\":{index},\"frame\":\"{hex}\"}}"),
+        None => format!("{{\"from\":\"coordinator\",\"frame\":\"{hex}\"}}"),
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) struct Hex<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

@@ -48,7 +48,12 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// The round of a manifest with fresh round keys of the puppets and this one of the subject.
-    pub(crate) fn new(hall: &Hall, manifest: &Manifest, key: &RoundKey, coins: &mut Coins) -> Result<Self, KitError> {
+    pub(crate) fn new(
+        hall: &Hall,
+        manifest: &Manifest,
+        key: &RoundKey,
+        coins: &mut Coins,
+    ) -> Result<Self, KitError> {
         let plan = RoundPlan::new(manifest).map_err(|_| KitError::Script)?;
         let context = manifest.context();
         let (mut keys, mut secrets) = (vec![key.clone()], Vec::new());
@@ -137,7 +142,12 @@ impl Scene {
 
     /// A puppet's header over any shares.
     pub(crate) fn sign(&self, hall: &Hall, index: u32, vector: Digest, shares: Vec<Sealed>) -> Contribution {
-        let header = Header { sid: self.sid, sender: hall.puppet(index), vector, shares: merkle::root(&leaves(&shares)) };
+        let header = Header {
+            sid: self.sid,
+            sender: hall.puppet(index),
+            vector,
+            shares: merkle::root(&leaves(&shares)),
+        };
         let signature = sign(&header, &self.context, &hall.puppets[index as usize]);
         Contribution { header, signature, shares }
     }
@@ -231,8 +241,12 @@ impl Scene {
     /// What a contributor in the set is told; over what sums does not matter to it.
     pub(crate) fn result(&self, hall: &Hall, close: &Close) -> Vec<u8> {
         let key = &hall.coordinator;
-        let statement =
-            ResultStatement { set: close.set, result: Digest::ZERO, locks: Digest::ZERO, answers: Digest::ZERO };
+        let statement = ResultStatement {
+            set: close.set,
+            result: Digest::ZERO,
+            locks: Digest::ZERO,
+            answers: Digest::ZERO,
+        };
         let position = close.leaves.iter().position(|leaf| leaf.sender == hall.subject.index).unwrap_or(0);
         let id = |sender: u32| hall.registry.party(sender).unwrap_or(hall.subject);
         let leaf = |leaf: &Leaf| set_leaf(&self.sid, &id(leaf.sender), &leaf.hdr);

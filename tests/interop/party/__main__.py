@@ -13,7 +13,7 @@ from pathlib import Path
 
 from . import link
 from .device import Device
-from .policy import Policy
+from .policy import WITHOUT, Policy
 
 FAULTS = {
     "wrong-label": "signs its contribution under the label of check values",
@@ -22,7 +22,25 @@ FAULTS = {
     "reused-mask": "masks every round with the secret of its first",
     "no-policy": "accepts what its policy forbids",
     "second-manifest": "acts on every manifest of a round",
-    "no-path": "opens shares that the header does not cover",
+    "no-weight": "contributes with weight 0",
+    "zero-secret": "masks with a secret of zeros",
+    "other-mask": "masks with another secret than it deals",
+    "bad-share": "deals one share off the polynomial",
+    "other-place": "seals every share for another place",
+    "other-root": "signs another share root",
+    "other-vector": "signs the hash of another vector",
+    "one-round-key": "uses one round key in all rounds",
+    "unsigned-key": "signs its round key under the label of rosters",
+    "false-values": "publishes zeros as check values",
+    "wrong-lock": "signs its lock under the coordinator's label",
+    "false-answer": "answers with another sum",
+    "late-opening": "keeps round keys when the next round begins",
+    "new-bytes": "makes another contribution where a receipt was lost",
+    "new-value": "commits anew to the same Call",
+    "false-reveal": "reveals another nonce",
+    "plain-mode": "takes part in mode plain",
+    "no-download": "contributes without the model",
+    "loose-frames": "leaves a byte over at the end of a request",
 }
 
 
@@ -46,11 +64,13 @@ def options():
     parser.add_argument("--rounds", type=int, default=1 << 30)
     parser.add_argument("--trust-committee", default="refused", metavar="refused|anybody|HASH")
     parser.add_argument("--fault", action="append", default=[], choices=FAULTS, help="do this wrong on purpose")
+    parser.add_argument("--without", action="append", default=[], metavar="CHECK", help="leave out the check that says this")
     return parser.parse_args()
 
 
 def main():
     args = options()
+    WITHOUT.update(args.without)
     args.state.mkdir(parents=True, exist_ok=True)
     named = {"refused": None, "anybody": "anybody"}.get(args.trust_committee)
     if args.trust_committee not in ("refused", "anybody"):

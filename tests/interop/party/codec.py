@@ -2,6 +2,8 @@
 
 import struct
 
+from .policy import WITHOUT
+
 
 class Malformed(Exception):
     """Not the one encoding of anything."""
@@ -23,7 +25,7 @@ class Reader:
             byte = self.take(1)[0]
             value |= (byte & 0x7F) << (7 * i)
             if byte < 0x80:
-                if byte == 0 and i or value >> bits:
+                if byte == 0 and i and "varint" not in WITHOUT or value >> bits:
                     raise Malformed("varint")
                 return value
         raise Malformed("varint")

@@ -50,11 +50,17 @@ class Participant:
         schema, packing = round_.manifest["schema"], round_.packing
         rounding = [w >> 11 for w in coins.words(len(update))]
         slots, _ = codec.encode(schema_of(schema), weight, update, rounding)
+        if "no-weight" in self.faults:
+            slots[0] = 0
         secret = ring.samples("secret", coins, packing.degree)
+        if "zero-secret" in self.faults:
+            secret = [0] * packing.degree
         if "reused-mask" in self.faults and self.last_secret:
             secret = self.last_secret
         self.last_secret = secret
         vector = ring.to_bytes(packing, ring.mask(packing, round_.mh, secret, coins, slots))
+        if "other-mask" in self.faults:
+            secret = ring.samples("secret", coins, packing.degree)
         shares = self.deal(round_, secret, coins)
         frame = self.signed(round_, vector, shares)
         self.store.put(contribution=[round_.number, round_.sid.hex(), self.sent[1].hex(), frame.hex(), vector.hex()])
@@ -66,15 +72,20 @@ class Participant:
         seeds = [coins.read(32) for _ in range(sharing.free)]
         checks = [coins.elements(sharing.prime, sharing.rho) for _ in range(sharing.checks)]
         dealt = sharing.deal(secret, seeds, checks, round_.sid, ident(self.party))
+        if "bad-share" in self.faults:
+            for place in range(sharing.free, sharing.m):
+                dealt[place] = [(x + place**3) % sharing.prime for x in dealt[place]]
         sealer, sealed = Sealer(), []
         for place, (member, entry) in enumerate(round_.members, 1):
-            info = H("share-info", round_.sid, ident(self.party), ident(member), u16le(place))
+            info = H("share-info", round_.sid, ident(self.party), ident(member), u16le(place + ("other-place" in self.faults)))
             sealed.append(sealer.seal(entry["key"], info, sharing.plaintext(place, dealt[place - 1], seeds)))
         return sealed
 
     def signed(self, round_, vector, shares):
         root = merkle.root([share_leaf(place, sealed) for place, sealed in enumerate(shares, 1)])
-        fields = round_.sid, ident(self.party), blake3(vector), root
+        if "other-root" in self.faults:
+            root = H("set-leaf", root)
+        fields = round_.sid, ident(self.party), blake3(vector[:-1] if "other-vector" in self.faults else vector), root
         header = {"sid": round_.sid, "sender": self.party, "vector": fields[2], "shares": root}
         label = "check-sign" if "wrong-label" in self.faults else "header-sign"
         signature = self.key.sign(round_.signed(label, *fields))

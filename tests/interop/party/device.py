@@ -16,7 +16,7 @@ from .keylist import BadKeys, Keys
 from .member import Member
 from .policy import ident
 from .store import Store
-from .trust import Fault, SecondManifest, Trust, list_hash, registered, signed
+from .trust import Fault, SecondManifest, Trust, ensure, list_hash, registered, signed
 
 # What a party sends in a round but as participant: these belong to the member.
 SILENCE = 20
@@ -123,6 +123,10 @@ class Device:
     async def retry(self, session):
         """[MASK-4]: the identical bytes, once, of what an earlier connection may not have brought through."""
         kept = self.store.facts.get("contribution")
+        if "new-bytes" in self.faults and self.round and self.round.sid:
+            self.participant.last_update = None
+            update, weight = update_of(self.round.number, self.round.manifest["schema"]["dim"])
+            await session.upload(self.round.number, *self.participant.contribution(self.round, update, weight))
         if kept and self.round is None and kept[0] == self.store.acted[0]:
             try:
                 await session.upload(kept[0], bytes.fromhex(kept[3]), bytes.fromhex(kept[4]))
@@ -156,10 +160,9 @@ class Device:
             raise Fault("round")
         epoch, head = self.trust.judge_call(call, time.time())
         record = call["record"]
-        if self.pledge is None or self.pledge["epoch"] != epoch:
+        if self.pledge is None or self.pledge["epoch"] != epoch or "new-value" in self.faults:
             attempt = record["epoch"], record["restarts"]
-            if attempt <= self.store.attempt:
-                raise Fault("stale attempt")
+            ensure(attempt > self.store.attempt or "new-value" in self.faults, "stale attempt")
             value, nonce = secrets.token_bytes(32), secrets.token_bytes(32)
             made = H("seed-commit", epoch, ident(self.party), value, nonce)
             self.store.put(attempt=list(attempt), head=[head["size"], head["root"].hex()])
@@ -175,11 +178,12 @@ class Device:
             raise Fault("no such ceremony")
         if pledge["list"] is None:
             complete = [c["id"] for c in made] == pledge["record"]["parties"]
-            if not complete or pledge["own"]["commitment"] not in [c["commitment"] for c in made if c["id"] == self.party]:
-                raise Fault("list of commitments")
+            own = [c["commitment"] for c in made if c["id"] == self.party]
+            ensure(complete and pledge["own"]["commitment"] in own, "list of commitments")
             pledge["list"] = made
-        if pledge["list"] != made:
-            raise Fault("another list of commitments")
+        ensure(pledge["list"] == made, "another list of commitments")
+        if "false-reveal" in self.faults:
+            pledge["nonce"] = secrets.token_bytes(32)
         fields = pledge["epoch"], list_hash(pledge["epoch"], made), ident(self.party), pledge["value"], pledge["nonce"]
         signature = self.key.sign(signed("seed-reveal-sign", self.keys.deployment, 0, *fields))
         reveal = {"id": self.party, "value": pledge["value"], "nonce": pledge["nonce"], "signature": signature}
@@ -189,7 +193,12 @@ class Device:
         """[ANN-1], then both roles."""
         if number == self.store.acted[0] and self.round and H("manifest", messages.MANIFEST.enc(announce["manifest"])) == self.round.mh:
             return
+        if "plain-mode" in self.faults and announce["manifest"]["mode"][0] == "plain":
+            await session.download(announce["manifest"]["model"], 1 << 20)
+            return
+        before = self.member
         self.round, self.member = self.trust.judge(number, announce, time.time(), self.faults), None
+        self.late = before if "late-opening" in self.faults else None
         self.pledge, self.model_is_checked = None, False
         say("round", number)
         if self.round.epoch.may_serve(number, self.party):
@@ -197,11 +206,15 @@ class Device:
             session.send(self.member.round_key())
         if self.round.epoch.may_contribute(number, self.party):
             await self.fetch_model(session)
-        session.send(messages.encode("RosterRequest", number, {}))
+        request = messages.encode("RosterRequest", number, {})
+        session.send(request + b"\0" if "loose-frames" in self.faults else request)
 
     async def fetch_model(self, session):
         """[MASK-2]"""
         manifest = self.round.manifest
+        if "no-download" in self.faults:
+            self.model_is_checked = True
+            return
         try:
             model = await session.download(manifest["model"], 4 * manifest["schema"]["dim"] + (1 << 20))
         except link.Refused as refused:
@@ -230,6 +243,8 @@ class Device:
             say("missed", number, text=f"code {refused}")
 
     def serving(self, number):
+        if getattr(self, "late", None) and number == self.late.round.number:
+            return self.late
         if self.member is None or number != self.round.number:
             raise Fault("not on the committee of this round")
         return self.member

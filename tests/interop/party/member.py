@@ -19,12 +19,15 @@ class Member:
     def __init__(self, round_, party, key, store, faults):
         self.round, self.party, self.key, self.store, self.faults = round_, party, key, store, faults
         self.secret, self.place = RoundKey(), None
+        if "one-round-key" in faults:
+            self.secret = Member.only = getattr(Member, "only", self.secret)
         self.held, self.lock, self.answered = {}, None, False
 
     def round_key(self):
         """[CONV-1]; durable before it leaves ([OPEN-3])."""
         self.store.put(round_key=[self.round.number, self.round.mh.hex(), self.secret.public.hex()])
-        over = self.round.signed("round-key-sign", self.round.mh, ident(self.party), self.secret.public)
+        label = "roster-sign" if "unsigned-key" in self.faults else "round-key-sign"
+        over = self.round.signed(label, self.round.mh, ident(self.party), self.secret.public)
         value = {"mh": self.round.mh, "id": self.party, "key": self.secret.public, "signature": self.key.sign(over)}
         return messages.encode("RoundKey", self.round.number, value)
 
@@ -38,7 +41,12 @@ class Member:
     def relay(self, items):
         """[SHARE-2], [CHK-1], [CHK-2]: check values of what verifies; none of the rest."""
         ensure(self.place is not None and self.lock is None, "not the time for relays")
-        entries = [entry for item in items if (entry := self.take(item))]
+        entries = []
+        for item in items:
+            try:
+                entries.append(self.take(item))
+            except Fault:
+                continue
         if not entries:
             return None
         kinds = {"values": b"\0", "sealed": b"\1", "malformed": b"\2"}
@@ -54,21 +62,17 @@ class Member:
     def take(self, item):
         round_, header, sealed = self.round, item["header"], item["sealed"]
         sender, epoch = header["sender"], round_.epoch
-        if header["sid"] != round_.sid:
-            return None
-        if not registered(round_.deployment, epoch.record["eligible"], sender, item["identity"], item["proof"]):
-            return None
-        if not epoch.may_contribute(round_.number, sender):
-            return None
+        ensure(header["sid"] == round_.sid, "session of a header")
+        e = epoch.record["eligible"]
+        ensure(registered(round_.deployment, e, sender, item["identity"], item["proof"]), "sender")
+        ensure(epoch.may_contribute(round_.number, sender), "sender not in the cohort")
         leaf, size = share_leaf(self.place, sealed), len(round_.members)
-        path = merkle.verify_inclusion(header["shares"], size, self.place - 1, leaf, item["path"])
-        if not path and "no-path" not in self.faults:
-            return None
+        ensure(merkle.verify_inclusion(header["shares"], size, self.place - 1, leaf, item["path"]), "path of a share")
         fields = header["sid"], ident(sender), header["vector"], header["shares"]
-        if not verify(item["identity"], round_.signed("header-sign", *fields), item["signature"]):
-            return None
-        if sender["index"] in self.held or len(self.held) >= round_.manifest["cohort"]["n_max"]:
-            return None
+        over = round_.signed("header-sign", *fields)
+        ensure(verify(item["identity"], over, item["signature"]), "header signature")
+        ensure(sender["index"] not in self.held, "second header")
+        ensure(len(self.held) < round_.manifest["cohort"]["n_max"], "too many contributions")
         hdr = H("header", *fields)
         value, share = self.open(sender, hdr, sealed)
         self.held[sender["index"]] = sender, hdr, share
@@ -77,6 +81,8 @@ class Member:
     def open(self, sender, hdr, sealed):
         round_, sharing = self.round, self.round.sharing
         info = H("share-info", round_.sid, ident(sender), ident(self.party), u16le(self.place))
+        if "false-values" in self.faults:
+            return ("values", pack([0] * sharing.checks, sharing.bits)), None
         try:
             plaintext = self.secret.open(info, sealed)
         except NotOpened:
@@ -100,14 +106,14 @@ class Member:
         for leaf in leaves:
             sender, hdr, share = self.held.get(leaf["sender"], (None, None, None))
             ensure(share is not None and hdr == leaf["hdr"], "a share is not held")
-            hashes.append(merkle.leaf(H("set-leaf", round_.sid, ident(sender), hdr)))
+            hashes.append(merkle.leaf(H("set-leaf", round_.sid, ident(sender), leaf["hdr"])))
         ensure(merkle.root(hashes) == set_["root"], "root")
-        ensure(verify(round_.signer, round_.signed("close-sign", *set_fields(set_)), close["signature"]), "signature")
-        if self.lock is not None and self.lock[0] != set_ and "second-set" not in self.faults:
-            raise Fault("second set")
+        ensure(verify(round_.signer, round_.signed("close-sign", *set_fields(set_)), close["signature"]), "signature of a set")
+        ensure(self.lock is None or self.lock[0] == set_ or "second-set" in self.faults, "second set")
         self.store.put(lock=[round_.number, set_["root"].hex(), set_["size"]])
         self.lock = set_, [leaf["sender"] for leaf in leaves]
-        signature = self.key.sign(round_.signed("lock-sign", *set_fields(set_)))
+        label = "close-sign" if "wrong-lock" in self.faults else "lock-sign"
+        signature = self.key.sign(round_.signed(label, *set_fields(set_)))
         return messages.encode("Lock", round_.number, {"set": set_, "member": self.place, "signature": signature})
 
     def locks(self, locks):
@@ -123,8 +129,9 @@ class Member:
             ensure(verify(identity, over, lock["signature"]), "lock signature")
         sharing = round_.sharing
         columns = zip(*(self.held[sender][2][: sharing.groups] for sender in senders))
-        shares = pack([sum(column) % sharing.prime for column in columns], sharing.bits)
-        if "second-set" not in self.faults:
+        off = "false-answer" in self.faults
+        shares = pack([(sum(column) + off) % sharing.prime for column in columns], sharing.bits)
+        if not self.faults & {"second-set", "late-opening"}:
             self.secret, self.held, self.answered = None, {}, True
         signature = self.key.sign(round_.signed("answer-sign", *set_fields(set_), u16le(self.place), shares))
         value = {"set": set_, "member": self.place, "shares": shares, "signature": signature}

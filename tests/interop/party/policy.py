@@ -10,8 +10,12 @@ class Breach(Exception):
     """The axis on which a manifest is weaker."""
 
 
+# Checks that are left out on purpose, by what they say.
+WITHOUT = set()
+
+
 def ensure(condition, axis):
-    if not condition:
+    if not condition and axis not in WITHOUT:
         raise Breach(axis)
 
 
