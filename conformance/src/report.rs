@@ -39,9 +39,13 @@ impl Findings {
         }
     }
 
-    /// Takes over what another script found.
+    /// Takes over what others found. What has failed stays failed, whoever else passed.
     pub(crate) fn merge(&mut self, other: Self) {
-        self.0.extend(other.0);
+        for (id, outcome) in other.0 {
+            if !matches!(self.0.get(id), Some(Outcome::Failed(_))) {
+                self.0.insert(id, outcome);
+            }
+        }
     }
 }
 
@@ -180,6 +184,9 @@ mod tests {
         findings.note("P-04", false, || "a \"<b>\" & c".to_owned());
         findings.note("P-04", true, String::new);
         findings.leave(["P-01", "P-05"].into_iter(), "it went away");
+        let mut other = Findings::default();
+        other.note("P-04", true, String::new);
+        findings.merge(other);
         let some = || PARTY.iter().filter(|requirement| ["P-01", "P-04", "P-05"].contains(&requirement.id));
         let report = Report::new(some(), &findings);
         assert_eq!(report.counts(), (1, 1, 1));

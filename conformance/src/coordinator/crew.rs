@@ -8,7 +8,7 @@ use quorate_crypto::sign::SigningKey;
 use quorate_keys::EnrolmentToken;
 use quorate_protocol::announce::Membership;
 use quorate_protocol::error::{Fault, FaultKind};
-use quorate_protocol::id::Time;
+use quorate_protocol::id::{Head, Time};
 use quorate_protocol::manifest::Mode;
 use quorate_protocol::member::{Member, MemberEvent};
 use quorate_protocol::outbox::Output;
@@ -36,6 +36,8 @@ pub(super) struct Party {
     patience: Duration,
     /// The announcement and the roster of the round, for a second machine of the same party.
     pub(super) heard: Vec<Vec<u8>>,
+    /// The head seen before that announcement, which it proves itself against.
+    seen: Head,
     findings: Findings,
     done: bool,
 }
@@ -141,6 +143,7 @@ impl Party {
             begun: Instant::now(),
             patience,
             heard: Vec::new(),
+            seen: head,
             findings: Findings::default(),
             done: false,
         }
@@ -178,6 +181,9 @@ impl Party {
         if matches!(kind, Announce::TYPE | Roster::TYPE) {
             self.heard.push(frame.to_vec());
         }
+        if kind == Announce::TYPE {
+            self.seen = *self.participant.head();
+        }
         let outcome = match kind {
             Relay::TYPE | Close::TYPE | Locks::TYPE => self.member.handle(now, frame, coins),
             Announce::TYPE | Roster::TYPE => {
@@ -191,6 +197,7 @@ impl Party {
         if kind == Keys::TYPE {
             self.member.trust(self.participant.keys());
         }
+        self.member.saw(*self.participant.head());
         let id = match kind {
             Announce::TYPE => "C-02",
             Roster::TYPE => "C-03",
@@ -281,7 +288,7 @@ impl Party {
     fn twin(&self, round: u64) -> Option<(Vec<u8>, Vec<u8>)> {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut twin = Participant::new(
-            Membership { keys: self.participant.keys().clone(), ..self.membership.clone() },
+            Membership { keys: self.participant.keys().clone(), head: self.seen, ..self.membership.clone() },
             Arc::clone(&self.plans),
         );
         twin.tell(wall);
