@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# The participant in Python among nine of this repository, ten rounds a suite; then the conformance kit against it.
-# Makes a Python with the packages of requirements.txt in target/ if QUORATE_PYTHON names none.
+# The participant in Python (party/) among nine of this repository, ten rounds a suite, and the conformance kit against it: right,
+# and wrong in every way the kit names. With --quick the ten rounds and the six faults that matter most.
+#
+# QUORATE_PYTHON names a Python with the packages of requirements.txt; without it python.sh makes one.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-if [[ -z "${QUORATE_PYTHON:-}" ]]; then
-    venv="${CARGO_TARGET_DIR:-target}/interop-python"
-    mkdir -p "$(dirname "$venv")"
-    venv="$(cd "$(dirname "$venv")" && pwd)/$(basename "$venv")"
-    [[ -x "$venv/bin/python" ]] || python3 -m venv "$venv"
-    "$venv/bin/python" -c 'import aioquic, cryptography' 2>/dev/null ||
-        "$venv/bin/python" -m pip install --quiet --requirement tests/interop/requirements.txt
-    export QUORATE_PYTHON="$venv/bin/python"
+
+tests=(interop)
+if [[ "${1:-}" == --quick ]]; then
+    tests=(interop::a_python kit::interop_six)
+    shift
 fi
-exec cargo test -p quorate-cli --test e2e -- --ignored --test-threads 1 interop "$@"
+QUORATE_PYTHON="${QUORATE_PYTHON:-$(tests/interop/python.sh)}"
+export QUORATE_PYTHON
+exec cargo test -p quorate-cli --test e2e -- --ignored --test-threads 1 "${tests[@]}" "$@"
