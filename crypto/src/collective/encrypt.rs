@@ -29,6 +29,8 @@ use crate::ring::round::Rounding;
 pub(crate) const WORD_BYTES: usize = 6;
 /// Bytes of c₀ and of an answer.
 pub(crate) const TOP_BYTES: usize = WORD_BYTES * DEGREE;
+/// Bytes of a ciphertext: c₀ and c₁.
+pub const CIPHERTEXT_BYTES: usize = TOP_BYTES + ELEMENT_BYTES;
 /// 2⁴⁸/t: the step of the plaintext in a rounded word.
 pub(crate) const STEP_BITS: u32 = 28;
 pub(crate) const TOP_MASK: u64 = (1 << 48) - 1;

@@ -178,6 +178,12 @@ pub(super) struct Withdrawing {
 }
 
 impl Withdrawing {
+    /// A set of which nothing has to come out.
+    pub(super) fn nothing(sid: Digest, included: Vec<(PartyId, Digest)>, sum: Sum) -> Self {
+        let (left_out, holders, awaited) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { sid, roster: None, sum, included, left_out, holders, awaited }
+    }
+
     /// One vector back, the very one that was folded.
     pub(super) fn withdraw(&mut self, sender: u32, vector: &[u8]) -> Result<(), ApiMisuse> {
         let hash = self.awaited.get(&sender).ok_or(ApiMisuse::WrongSpool)?;

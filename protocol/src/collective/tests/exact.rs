@@ -74,7 +74,8 @@ fn opened(
     let signature = signed_close(&hall.world, &terms.context, set);
     let mut now = Time(1);
     let key = (evidence, terms.clone());
-    let mut opener = Opener::start(key, (set, leaves, signature), sum, (now, PATIENCE)).unwrap();
+    let mut opener =
+        Opener::start(key, (set, leaves, signature), sum, (now.plus(u64::from(PATIENCE)), PATIENCE)).unwrap();
     let mut last = None;
     loop {
         while let Some(output) = opener.poll_output() {
