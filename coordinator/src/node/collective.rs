@@ -170,6 +170,7 @@ impl<S: Store> Task<S> {
         for index in &parties {
             self.parties.nudge(*index);
         }
+        self.shared.call(parties.iter().copied().collect());
         self.invited.extend(parties);
     }
 
@@ -177,6 +178,7 @@ impl<S: Store> Task<S> {
         let Some(coordinator) = self.service.coordinator() else { return };
         let holders = coordinator.collective().map_or(0, |key| key.record.made_by.active().len());
         events::key_ready(session, record, holders);
+        self.shared.call(BTreeSet::new());
         self.collective = Collective::default();
         // The panel of the next round is the holders.
         self.drawn = None;
@@ -186,6 +188,7 @@ impl<S: Store> Task<S> {
         let indices = |ids: &[quorate_keys::PartyId]| ids.iter().map(|id| id.index).collect::<Vec<u32>>();
         let (named, silent) = (indices(&dead.named), indices(&dead.silent));
         events::key_session_dead(dead.record.number, &named, &silent);
+        self.shared.call(BTreeSet::new());
         self.collective.failed = self.collective.failed.saturating_add(1);
         let pause = (PAUSE << self.collective.failed.min(6)).min(LONGEST_PAUSE);
         self.collective.due = self.now().plus(pause);
