@@ -30,7 +30,7 @@ mod tests;
 
 pub use header::SealedHeader;
 pub use holder::{Floors, Holder, HolderEvent, HolderIdentity, HolderRecord, KeyInForce, StoredShareError};
-pub use intake::{Intake, contribute};
+pub use intake::{Intake, Settled, contribute};
 pub use judge::{Disclosed, judge};
 pub use key_record::{KeyEvidence, KeyRecord, VerifiedKey};
 pub use maker::{DeadSession, Failure, KeyMaker, MakerEvent, MakerRecord};

@@ -9,16 +9,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use quorate_crypto::collective::CIPHERTEXT_BYTES;
 use quorate_crypto::hash::vector_digest;
 use quorate_crypto::mask::{self, Accumulator};
 use rand_core::CryptoRng;
 
-use super::close::Withdrawing;
+use super::close::{LeftOut, Withdrawing};
 use super::contribute::Sum;
 use super::keying::key_notice;
-use super::{ClosedSet, Coordinator, CoordinatorEvent, Round, Stage, refused};
+use super::{ClosedSet, Coordinator, CoordinatorEvent, Out, Round, Stage, refused};
 use crate::announce::Accepted;
-use crate::collective::{Intake, KeyEvidence, Opener, OpenerEvent, RoundTerms, SealedHeader};
+use crate::collective::{Intake, KeyEvidence, Opener, OpenerEvent, RoundTerms, SealedHeader, Settled};
 use crate::error::{Abort, DecodeError, Fault, FaultKind};
 use crate::id::{PartyId, Time};
 use crate::outbox::Output;
@@ -35,7 +36,14 @@ pub(super) struct Gathering {
     intake: Intake,
     sum: Accumulator,
     taken: BTreeMap<u32, (SealedHeader, Signature)>,
+    /// Vectors of contributions whose commitments are not checked yet.
+    waiting: Vec<(u32, Vec<u8>)>,
+    bad: Vec<u32>,
 }
+
+/// Contributions that wait for one check of their commitments, at most; and bytes of their vectors and ciphertexts.
+const BATCH: usize = 32;
+const BATCH_BYTES: usize = 16 << 20;
 
 /// The set is fixed; holders lock and answer.
 pub(super) struct Unsealing {
@@ -54,7 +62,28 @@ impl Gathering {
             intake: Intake::new(terms),
             sum: Accumulator::new(packing, accepted.plan.codec().slots()),
             taken: BTreeMap::new(),
+            waiting: Vec::new(),
+            bad: Vec::new(),
         })
+    }
+
+    fn is_full(&self) -> bool {
+        let bytes: usize = self.waiting.iter().map(|(_, vector)| vector.len() + CIPHERTEXT_BYTES).sum();
+        self.waiting.len() >= BATCH || bytes >= BATCH_BYTES
+    }
+
+    /// Checks the commitments of all that wait, and folds the vectors of those that are right ([FOLD-1], [OPEN-6]).
+    fn settle(&mut self, out: &mut Out) {
+        let Settled { kept, bad } = self.intake.settle();
+        for (sender, vector) in std::mem::take(&mut self.waiting) {
+            if kept.contains(&sender) {
+                // Its length was checked.
+                let folded = self.sum.add(&vector);
+                debug_assert!(folded.is_ok(), "vectors are of one length");
+            }
+            out.event(CoordinatorEvent::Settled { sender });
+        }
+        self.bad.extend(bad);
     }
 
     /// The key, for whoever asks.
@@ -96,7 +125,7 @@ impl Coordinator {
     pub(super) fn on_sealed(
         &mut self,
         now: Time,
-        made: &SealedContribution,
+        made: SealedContribution,
         vector: &[u8],
     ) -> Result<(), Fault> {
         let index = made.header.sender.index;
@@ -108,7 +137,7 @@ impl Coordinator {
         if id != made.header.sender {
             return Err(refused(FaultKind::NotRegistered));
         }
-        let screened = round.screen_sealed(now, made, &identity);
+        let screened = round.screen_sealed(now, &made, &identity);
         let length = round.accepted.plan.vector_bytes();
         let Stage::Gathering(stage) = &mut round.stage else {
             return screened.map(drop);
@@ -127,13 +156,15 @@ impl Coordinator {
         if vector.len() != length {
             return Err(refused(FaultKind::WrongVector));
         }
+        let (header, signature) = (made.header, made.signature);
         stage.intake.take(made, &vector_digest(vector), (&identity, &proof)).map_err(refused)?;
-        stage.sum.add(vector).map_err(|_| Fault::party(id, FaultKind::WrongVector))?;
-        stage.taken.insert(index, (made.header, made.signature));
-        round.receipts.insert(index, made.header.hdr());
-        // All that can be said about it was said: nobody can leave it out any more.
+        stage.taken.insert(index, (header, signature));
+        stage.waiting.push((index, vector.to_vec()));
+        round.receipts.insert(index, header.hdr());
         self.out.event(CoordinatorEvent::Accepted { sender: index });
-        self.out.event(CoordinatorEvent::Settled { sender: index });
+        if stage.is_full() {
+            stage.settle(&mut self.out);
+        }
         Ok(())
     }
 
@@ -142,12 +173,13 @@ impl Coordinator {
         let Some(round) = self.round.as_deref_mut() else { return Ok(false) };
         let (manifest, end) =
             (Arc::clone(&round.accepted.manifest), round.at(round.accepted.manifest.deadlines.contribute));
-        let Stage::Gathering(stage) = &round.stage else { return Ok(false) };
+        let Stage::Gathering(stage) = &mut round.stage else { return Ok(false) };
         let expected = round.cohort.len().min(manifest.cohort.n_max as usize);
         if stage.taken.len() < expected && now < end {
             return Ok(false);
         }
-        let (got, need) = (stage.taken.len(), manifest.cohort.n_min as usize);
+        stage.settle(&mut self.out);
+        let (got, need) = (stage.intake.count(), manifest.cohort.n_min as usize);
         if got < need {
             return Err(Abort::CohortTooSmall { got, need });
         }
@@ -155,10 +187,11 @@ impl Coordinator {
         else {
             return Ok(false);
         };
-        let Gathering { evidence, intake, sum, taken, .. } = *stage;
-        let included: Vec<(PartyId, _)> =
-            taken.values().map(|(header, _)| (header.sender, header.hdr())).collect();
+        let Gathering { evidence, intake, sum, mut bad, .. } = *stage;
+        bad.sort_unstable();
         let (set, leaves, ciphertexts) = intake.close();
+        let included: Vec<(PartyId, _)> =
+            leaves.iter().map(|leaf| (leaf.header.sender, leaf.header.hdr())).collect();
         let permit = self.out.persist(CloseRecord { round: round.number(), set });
         let signature = CloseStatement(set).sign(&round.context(), &self.identity, permit);
         round.closed = true;
@@ -173,10 +206,14 @@ impl Coordinator {
         )
         .map_err(|_| Abort::Cancelled)?;
         let indices = included.iter().map(|(id, _)| id.index).collect();
-        let closed =
-            ClosedSet { included: indices, left_out: Vec::new(), dropped: Vec::new(), complaints: 0 };
+        let closed = ClosedSet {
+            included: indices,
+            left_out: bad.iter().map(|&sender| (sender, LeftOut::Named)).collect(),
+            dropped: Vec::new(),
+            complaints: 0,
+        };
         self.out.event(CoordinatorEvent::Closed(Box::new(closed)));
-        let closed = Withdrawing::nothing(set.sid, included, Sum::Masked(sum));
+        let closed = Withdrawing::nothing((set.sid, included), bad, Sum::Masked(sum));
         round.stage = Stage::Unsealing(Box::new(Unsealing { opener, closed }));
         Ok(true)
     }
@@ -258,7 +295,7 @@ impl Coordinator {
     ) -> Result<(), Fault> {
         let decoded = |error: DecodeError| Fault::deliverer(FaultKind::Decode(error));
         let made = wire::decode::<SealedContribution>(frame).map_err(decoded)?.into_body();
-        self.on_sealed(now, &made, vector)?;
+        self.on_sealed(now, made, vector)?;
         self.advance(now, rng);
         Ok(())
     }
