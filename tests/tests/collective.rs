@@ -8,11 +8,14 @@ use std::collections::BTreeSet;
 use quorate_crypto::collective::C1Commitment;
 use quorate_crypto::labels;
 use quorate_keys::signed;
-use quorate_protocol::collective::HolderRecord;
+use quorate_protocol::collective::{HolderRecord, StoredShareError};
 use quorate_protocol::coordinator::{CoordinatorEvent, KeyPurpose, LeftOut, SessionConfig};
+use quorate_protocol::epoch::{CommitteeSource, EpochRecord};
 use quorate_protocol::error::{Abort, Fault, FaultKind, PolicyBreach};
 use quorate_protocol::id::Context;
 use quorate_protocol::manifest::{Collective, CommitteeShape, Manifest, Mode};
+use quorate_protocol::member::Member;
+use quorate_protocol::policy::NamedCommittee;
 use quorate_protocol::record::MemberRecord;
 use quorate_protocol::statement::{CloseStatement, LockStatement};
 use quorate_protocol::wire::{
@@ -392,7 +395,7 @@ fn open_5_a_restarted_holder_serves_on() {
         let (share, counted) =
             (member.share_to_store(&record).unwrap(), member.key_in_force().unwrap().ledger.opened());
         let records = run.records.members[&index].clone();
-        let mut back = quorate_protocol::member::Member::restore(
+        let mut back = Member::restore(
             deployment.membership(index),
             deployment.plans.clone(),
             &deployment.member(index).snapshot(),
@@ -401,12 +404,8 @@ fn open_5_a_restarted_holder_serves_on() {
         back.take_share(&share).unwrap();
         assert_eq!(back.key_in_force().unwrap().ledger.opened(), counted);
         // A snapshot says the same as all records.
-        let mut again = quorate_protocol::member::Member::restore(
-            deployment.membership(index),
-            deployment.plans.clone(),
-            &back.snapshot(),
-            &[],
-        );
+        let mut again =
+            Member::restore(deployment.membership(index), deployment.plans.clone(), &back.snapshot(), &[]);
         again.take_share(&share).unwrap();
         assert_eq!(again.key_in_force().unwrap().ledger.opened(), counted);
         run.members.insert(index, again);
@@ -414,18 +413,25 @@ fn open_5_a_restarted_holder_serves_on() {
     assert_eq!(run.play().opened().included.len(), 5);
 }
 
-/// [CKG-8] A share goes when its epoch is over, and what is stored of it is not taken up any more.
+/// [CKG-8] A share goes when its epoch is over, also where its holder is none any more, and what is stored of it is not taken
+/// up again.
 #[test]
 fn ckg_8_shares_go_with_their_epoch() {
-    let deployment = deployment(5, 4);
+    let mut options = Options { dual: true, trusted: false, ..Options::sized(8, 4).homomorphic() };
+    options.policy.named = NamedCommittee::Anybody;
+    let deployment = Deployment::build(options, 34);
     let mut run = Run::new(&deployment);
-    assert_eq!(run.play().opened().included.len(), 5);
-    let index = deployment.member_indices()[0];
-    let record = run.members[&index].key_in_force().unwrap().record.hash();
-    let share = run.members[&index].share_to_store(&record).unwrap();
-    let next = quorate_protocol::epoch::EpochRecord {
+    assert_eq!(run.play().opened().included.len(), 8);
+    let record = run.members[&0].key_in_force().unwrap().record.hash();
+    let share = run.members[&0].share_to_store(&record).unwrap();
+    // Others hold in the next epoch.
+    for index in 4..8 {
+        run.members.insert(index, deployment.member(index));
+    }
+    let next = EpochRecord {
         epoch: 2,
         first_round: 2,
+        committee: CommitteeSource::Named(deployment.ids[4..8].to_vec()),
         ..deployment.evidence.record.clone()
     };
     let evidence = quorate_tests::deployment::ceremony(
@@ -437,14 +443,13 @@ fn ckg_8_shares_go_with_their_epoch() {
     );
     run.coordinator.install_epoch(evidence).unwrap();
     assert!(run.coordinator.collective().is_none(), "a key is of one epoch");
-    assert_eq!(run.play().opened().included.len(), 5);
-    assert_ne!(run.members[&index].key_in_force().unwrap().record.hash(), record);
-    let forgotten = MemberRecord::Holder(HolderRecord::Forgotten { record });
-    let records = &run.records.members[&index];
-    let replaced = records.iter().any(|known| *known == forgotten)
-        || run.members[&index].share_to_store(&record).is_none();
-    assert!(replaced);
-    drop(share);
+    assert_eq!(run.play().opened().included.len(), 8);
+    assert!(run.members[&0].key_in_force().is_none() && run.members[&5].key_in_force().is_some());
+    let records = &run.records.members[&0];
+    assert!(records.contains(&MemberRecord::Holder(HolderRecord::Forgotten { record })));
+    let before = deployment.member(0).snapshot();
+    let mut back = Member::restore(deployment.membership(0), deployment.plans.clone(), &before, records);
+    assert_eq!(back.take_share(&share), Err(StoredShareError::Forgotten));
 }
 
 /// Residues of a packed element modulo the first prime: 45 bits each, lowest bit first.
