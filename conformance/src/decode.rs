@@ -48,7 +48,7 @@ pub fn explain(frame: &[u8]) -> Result<Explained, DecodeError> {
         kind, body, Call Commit Commitments SeedReveal Keys Due Announce RoundKey Roster Contribution Relay CheckBatch Close
         Lock Locks Answer ResultNotice RosterRequest Poll KeyCall KeyJoin KeyJoins PartCommit PartCommits PartReveal
         PartRelay PartChecks KeyTry TryAnswer KeyTried KeySign KeyReady KeyDead Disclose SealedClose OpenAsk OpenAnswer
-        BlameAsk BlameAnswer SealedContribution
+        BlameAsk BlameAnswer SealedContribution KeyNotice
     )?;
     let header = |at, bytes, name: &str, value: String| Field { at, bytes, name: name.to_owned(), value };
     let mut fields = vec![
@@ -126,6 +126,6 @@ mod tests {
         many.truncate(HEADER);
         many.extend([0xff, 0xff, 0xff, 0xff, 0x0f]);
         assert_eq!(explain(&many), Err(DecodeError::Body));
-        assert_eq!(explain(&[1, 41, 0, 0, 0, 0, 0, 0, 0, 0]), Err(DecodeError::UnknownType(41)));
+        assert_eq!(explain(&[1, 42, 0, 0, 0, 0, 0, 0, 0, 0]), Err(DecodeError::UnknownType(42)));
     }
 }

@@ -139,5 +139,6 @@ fn plan(config: &Config) -> Plan {
         min_enrolled: epoch.min_enrolled,
         renew_on_growth: epoch.renew_on_growth,
         patience: epoch.wait,
+        collective: config.collective.clone(),
     }
 }

@@ -63,6 +63,28 @@ pub fn ceremony_begun(epoch: u64, parties: usize) {
     info!(event = "ceremony_begun", epoch, parties, "ceremony begun");
 }
 
+/// Holders are called to a session for a collective key.
+pub fn key_session_begun(session: u64, holders: usize) {
+    info!(event = "key_session_begun", session, holders, "session for a collective key begun");
+}
+
+/// A collective key is in force.
+pub fn key_ready(session: u64, record: &Digest, holders: usize) {
+    let record = record.to_hex();
+    info!(event = "key_ready", session, holders, record, "collective key in force");
+}
+
+/// A session came to nothing.
+pub fn key_session_dead(session: u64, named: &[u32], silent: &[u32]) {
+    warn!(
+        event = "key_session_dead",
+        session,
+        ?named,
+        ?silent,
+        "session for a collective key dead: another one follows"
+    );
+}
+
 /// A ceremony gave no seed.
 pub fn ceremony_void(epoch: u64, silent: &[u32], liars: &[u32]) {
     warn!(event = "ceremony_void", epoch, ?silent, ?liars, "ceremony void: another one follows");

@@ -16,8 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use quorate_crypto::hash::Digest;
 use quorate_crypto::sign::PublicKey;
-use quorate_keys::{EnrolmentRequest, RenewalRequest};
-use quorate_protocol::wire::{self, Contribution};
+use quorate_keys::{EnrolmentRequest, PartyId, RenewalRequest};
+use quorate_protocol::error::DecodeError;
+use quorate_protocol::wire::{self, Contribution, Message as _, SealedContribution};
 use quorate_transport::{FrameSender, Handler, Peer, Refusal, Renewed, UploadHeader, Uploaded, Welcome};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
@@ -52,6 +53,8 @@ pub(crate) struct OpenRound {
 pub(crate) struct Shared {
     keys: RwLock<Vec<PublicKey>>,
     evicted: RwLock<BTreeSet<u32>>,
+    /// Called to a session for a collective key.
+    called: RwLock<BTreeSet<u32>>,
     models: RwLock<BTreeMap<Digest, Arc<[u8]>>>,
     /// Signatures of those models.
     signatures: RwLock<BTreeMap<Digest, Arc<[u8]>>>,
@@ -68,6 +71,7 @@ impl Shared {
         Self {
             keys: RwLock::default(),
             evicted: RwLock::default(),
+            called: RwLock::default(),
             models: RwLock::default(),
             signatures: RwLock::default(),
             roots: RwLock::default(),
@@ -92,6 +96,11 @@ impl Shared {
         let mut known = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let from = known.len().min(keys.len());
         known.extend_from_slice(&keys[from..]);
+    }
+
+    /// These are called to a session from now on.
+    pub(crate) fn call(&self, indices: BTreeSet<u32>) {
+        *self.called.write().unwrap_or_else(PoisonError::into_inner) = indices;
     }
 
     pub(crate) fn evict(&self, indices: BTreeSet<u32>) {
@@ -227,8 +236,7 @@ impl Handler for Hub {
     }
 
     async fn contribution(&self, peer: Peer, upload: Uploaded) -> Result<(), Refusal> {
-        let claimed = wire::decode::<Contribution>(&upload.frame).map(|message| message.claimed_sender());
-        if claimed != Ok(peer.id) {
+        if claimed_sender(&upload.frame) != Ok(peer.id) {
             self.shared.count(|tally| *tally.refused.entry("sender").or_default() += 1);
             return Err(Refusal::Invalid);
         }
@@ -262,6 +270,10 @@ impl Handler for Hub {
         self.log.as_ref()?.show(shard, held).await
     }
 
+    fn is_called(&self, peer: Peer) -> bool {
+        self.shared.called.read().unwrap_or_else(PoisonError::into_inner).contains(&peer.id.index)
+    }
+
     async fn key(&self, index: u32) -> Option<PublicKey> {
         if self.shared.is_evicted(index) {
             return None;
@@ -269,6 +281,14 @@ impl Handler for Hub {
         let keys = self.shared.keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.get(index as usize).cloned()
     }
+}
+
+/// Who is said to have made a contribution, of either kind.
+fn claimed_sender(frame: &[u8]) -> Result<PartyId, DecodeError> {
+    if frame.get(1) == Some(&SealedContribution::TYPE) {
+        return wire::decode::<SealedContribution>(frame).map(|message| message.claimed_sender());
+    }
+    wire::decode::<Contribution>(frame).map(|message| message.claimed_sender())
 }
 
 /// Contributions written to disk at one time: so many share what the disk does at once.

@@ -4,6 +4,7 @@
 //! lock     held while the coordinator runs
 //! ledger   snapshot and records (protocol::log); begun anew with every round and every enrolment
 //! epoch    evidence of the epoch in force
+//! collective-key   evidence of the collective key in force, if there is one
 //! opening  mean of the newest opened round, until its model is durable (service/durable.rs); sealed if there is a
 //!          strongroom (strongroom/cover.rs)
 //! ```
@@ -12,11 +13,13 @@ use std::io;
 use std::path::Path;
 
 use quorate_keys::{KeyListError, KnownKeys};
+use quorate_protocol::collective::KeyEvidence;
 use quorate_protocol::epoch::EpochEvidence;
 use quorate_protocol::error::DecodeError;
 use quorate_protocol::log::{self, Contents, LogEnd, LogError};
 use quorate_protocol::record::CoordinatorRecord;
 use quorate_protocol::snapshot::{self, CoordinatorSnapshot};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::folder::Folder;
@@ -24,6 +27,7 @@ use crate::strongroom::Cover;
 
 const LEDGER: &str = "ledger";
 const EPOCH: &str = "epoch";
+const KEY: &str = "collective-key";
 const OPENING: &str = "opening";
 
 /// Why a coordinator's folder cannot be used, or not any longer.
@@ -59,11 +63,23 @@ pub(crate) struct Ledger {
     end: LogEnd,
 }
 
+/// A collective key in force.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredKey {
+    /// The key, and that its holders stand behind it.
+    pub(crate) evidence: KeyEvidence,
+    /// The last round before it came.
+    pub(crate) after_round: u64,
+    /// When it came, in seconds since 1970.
+    pub(crate) at: u64,
+}
+
 /// What a ledger says.
 pub(crate) struct Stored {
     pub(crate) snapshot: CoordinatorSnapshot,
     pub(crate) records: Vec<CoordinatorRecord>,
     pub(crate) epoch: Option<EpochEvidence>,
+    pub(crate) key: Option<StoredKey>,
 }
 
 impl Ledger {
@@ -90,7 +106,9 @@ impl Ledger {
             folder.cut(LEDGER, end.length())?;
         }
         let epoch = folder.read(EPOCH)?.map(|bytes| snapshot::load(&bytes)).transpose()?;
-        Ok((Self { folder, cover: Cover::plain(), end }, Stored { snapshot, records, epoch }))
+        let key = folder.read(KEY)?.map(|bytes| snapshot::load(&bytes)).transpose()?;
+        let stored = Stored { snapshot, records, epoch, key };
+        Ok((Self { folder, cover: Cover::plain(), end }, stored))
     }
 
     /// The lists of keys in this folder, which may be in use; not verified against anything pinned.
@@ -122,6 +140,11 @@ impl Ledger {
         self.folder.replace(LEDGER, &[&start, &frame])?;
         self.end = end;
         Ok(())
+    }
+
+    /// Keeps the evidence of a collective key for the next start.
+    pub(crate) fn keep_key(&self, key: &StoredKey) -> Result<(), LedgerError> {
+        Ok(self.folder.replace(KEY, &[&snapshot::store(key)])?)
     }
 
     /// Keeps the epoch's evidence for the next start.

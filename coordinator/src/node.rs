@@ -14,6 +14,7 @@
 //! Everything that protects privacy happens in the parties. What the node owes them is that nothing is sent before it
 //! is durable, that a crash costs at most the round under way, and that no peer can stop the others.
 
+mod collective;
 mod contribute;
 mod enrol;
 mod events;
@@ -177,6 +178,7 @@ impl Node {
             voids: 0,
             vector_bytes: 0,
             drawn: None,
+            collective: collective::Collective::default(),
             enrolments: Vec::new(),
             renewals: renew::Renewals::default(),
             publications: VecDeque::new(),

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use quorate_protocol::epoch::EpochRecord;
 
+use crate::config::CollectivePlan;
+
 /// How epochs are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -32,6 +34,8 @@ pub struct Plan {
     pub renew_on_growth: bool,
     /// Longest wait for the parties of a round.
     pub patience: Duration,
+    /// Collective keys of jobs in mode `homomorphic`.
+    pub collective: CollectivePlan,
 }
 
 /// Where committees come from.
@@ -241,6 +245,7 @@ mod tests {
             min_enrolled: 4,
             renew_on_growth: true,
             patience: Duration::from_secs(60),
+            collective: CollectivePlan::default(),
         }
     }
 

@@ -8,12 +8,14 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use getrandom::SysRng;
 use quorate_crypto::sign::SigningKey;
 use quorate_keys::{Registry, RegistryError};
 use quorate_protocol::coordinator::{
-    CeremonyConfig, CeremonyError, Coordinator, CoordinatorEvent, KeysError, RoundConfig, StartError,
+    CeremonyConfig, CeremonyError, Coordinator, CoordinatorEvent, KeysError, RoundConfig, SessionConfig,
+    SessionError, StartError,
 };
 use quorate_protocol::epoch::EpochEvidence;
 use quorate_protocol::error::{ApiMisuse, Fault, FaultKind};
@@ -23,7 +25,7 @@ use quorate_protocol::params::PlanCache;
 use rand_core::UnwrapErr;
 use thiserror::Error;
 
-use crate::ledger::{Ledger, LedgerError, Stored};
+use crate::ledger::{Ledger, LedgerError, Stored, StoredKey};
 use crate::spool::{Spool, Staged, Stager};
 use crate::strongroom::Cover;
 
@@ -76,6 +78,9 @@ pub enum ServiceError {
     /// The ceremony was not started.
     #[error(transparent)]
     Ceremony(#[from] CeremonyError),
+    /// A session for a collective key does not begin.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// A list of keys does not follow, or the identity is not the key it names.
     #[error(transparent)]
     Keys(KeysError),
@@ -94,6 +99,8 @@ struct Running {
     coordinator: Coordinator,
     ledger: Ledger,
     spool: Spool,
+    /// The last round before the collective key in force, and when it came, in seconds since 1970.
+    key_since: (u64, u64),
 }
 
 /// A call's surroundings: the time, and the contribution it brought.
@@ -119,7 +126,10 @@ impl Service {
         let coordinator = Coordinator::new(identity, registry);
         let ledger = Ledger::create(folder, &coordinator.snapshot())?;
         let spool = Spool::open(&folder.join("spool")).map_err(ServiceError::Spool)?;
-        Ok(Self { running: Some(Running { coordinator, ledger, spool }), actions: VecDeque::new() })
+        Ok(Self {
+            running: Some(Running { coordinator, ledger, spool, key_since: (0, 0) }),
+            actions: VecDeque::new(),
+        })
     }
 
     /// A coordinator as it was when it ended, however that was. A round it was in is aborted, in the transcript
@@ -132,13 +142,20 @@ impl Service {
     /// As [`Service::create`]; [`ServiceError::Keys`] if the identity is not the active key, or the stored lists do not
     /// verify; [`ServiceError::Epoch`] if the stored epoch is another coordinator's.
     pub fn open(identity: SigningKey, folder: &Path) -> Result<Self, ServiceError> {
-        let (ledger, Stored { snapshot, records, epoch }) = Ledger::open(folder)?;
+        let (ledger, Stored { snapshot, records, epoch, key }) = Ledger::open(folder)?;
         let mut coordinator = Coordinator::restore(identity, &snapshot, &records)?;
         if let Some(evidence) = epoch {
             coordinator.resume_epoch(evidence).map_err(ServiceError::Epoch)?;
         }
+        // A key of an epoch that is over is of no use any more.
+        let mut key_since = (0, 0);
+        if let Some(StoredKey { evidence, after_round, at }) = key
+            && coordinator.install_key(evidence).is_ok()
+        {
+            key_since = (after_round, at);
+        }
         let spool = Spool::open(&folder.join("spool")).map_err(ServiceError::Spool)?;
-        let running = Some(Running { coordinator, ledger, spool });
+        let running = Some(Running { coordinator, ledger, spool, key_since });
         let mut service = Self { running, actions: VecDeque::new() };
         service.run(Call::at(Time(0)), |_| Ok(()))?;
         Ok(service)
@@ -205,6 +222,30 @@ impl Service {
     /// [`ServiceError::Ceremony`].
     pub fn start_ceremony(&mut self, now: Time, config: &CeremonyConfig) -> Result<u64, ServiceError> {
         self.run(Call::at(now), |running| Ok(running.coordinator.start_ceremony(now, config)?))
+    }
+
+    /// The last round before the collective key in force, and when it came, in seconds since 1970.
+    pub(crate) fn key_since(&self) -> (u64, u64) {
+        self.running.as_ref().map_or((0, 0), |running| running.key_since)
+    }
+
+    /// Begins a session for a collective key ([CKG-1]).
+    ///
+    /// # Errors
+    /// [`ServiceError::Session`] if it cannot be held now, [`ServiceError::Ledger`], [`ServiceError::Stopped`].
+    pub fn start_session(&mut self, now: Time, config: &SessionConfig) -> Result<u64, ServiceError> {
+        self.run(Call::at(now), |running| Ok(running.coordinator.start_session(now, config)?))
+    }
+
+    /// Ends the session under way, if there is one.
+    ///
+    /// # Errors
+    /// As [`Service::start_session`].
+    pub fn cancel_session(&mut self, now: Time) -> Result<(), ServiceError> {
+        self.run(Call::at(now), |running| {
+            running.coordinator.cancel_session(now);
+            Ok(())
+        })
     }
 
     /// Starts the next round; gives its number.
@@ -353,6 +394,13 @@ impl Running {
                     {
                         self.ledger.keep_epoch(evidence)?;
                     }
+                    if let (CoordinatorEvent::KeyReady { .. }, Some(evidence)) =
+                        (&event, self.coordinator.collective())
+                    {
+                        let (after_round, at) = (self.coordinator.last_round(), seconds());
+                        self.key_since = (after_round, at);
+                        self.ledger.keep_key(&StoredKey { evidence: evidence.clone(), after_round, at })?;
+                    }
                     if let Err(error) = self.serve(&event, call) {
                         failed.get_or_insert(error);
                         self.coordinator.cancel();
@@ -389,6 +437,11 @@ impl Running {
 }
 
 /// Randomness of the operating system; the only one here. Without it the process ends.
+/// Seconds since 1970.
+fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 const fn os() -> UnwrapErr<SysRng> {
     UnwrapErr(SysRng)
 }

@@ -109,6 +109,11 @@ impl Turns {
         self.open = None;
     }
 
+    /// These have a duty too.
+    pub(crate) fn add(&mut self, duty: impl IntoIterator<Item = u32>) {
+        self.duty.extend(duty);
+    }
+
     /// A party has contributed.
     pub(crate) fn contributed(&mut self, now: Time, index: u32) {
         if self.awaited.remove(&index) {

@@ -128,6 +128,8 @@ labels! {
     STORED_KEY = "stored-key";
     /// Whole state of a device, sealed to be moved.
     STORED_DEVICE = "stored-device";
+    /// Share of a collective key, sealed where it is stored.
+    STORED_SHARE = "stored-share";
     /// Key and tokens of stateless resets.
     STATELESS_RESET = "stateless-reset";
     /// Signature of a root key over a trust root.

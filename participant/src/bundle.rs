@@ -4,7 +4,9 @@
 //! sealed( version ‖ n × ( u64le length ‖ bytes ) )      identity, settings, state, contribution (may be empty),
 //!                                                       from version 2 on next key and trust root (may be empty), and
 //!                                                       from version 3 on what was seen of the audit log, and
-//!                                                       which signed models were taken (the same)
+//!                                                       which signed models were taken (the same), and
+//!                                                       from version 4 on the share of a collective key, sealed
+//!                                                       under the identity key as it is on disk (the same)
 //! ```
 
 use std::path::Path;
@@ -32,6 +34,8 @@ pub(crate) struct Bundle {
     root: Option<Vec<u8>>,
     log: Option<Vec<u8>>,
     taken: Taken,
+    /// Sealed as it is on disk.
+    share: Option<Vec<u8>>,
 }
 
 impl Bundle {
@@ -46,7 +50,8 @@ impl Bundle {
             return Err(ClientError::TwoLogs(found));
         }
         let (log, taken) = (vault.log()?, vault.taken()?);
-        Ok(Self { identity, settings, state, contribution, next, root, log, taken })
+        let share = vault.share()?;
+        Ok(Self { identity, settings, state, contribution, next, root, log, taken, share })
     }
 
     /// Puts everything into a folder, settings last.
@@ -60,6 +65,9 @@ impl Bundle {
             vault.keep_log(log)?;
         }
         vault.keep_taken(&self.taken)?;
+        if let Some(share) = &self.share {
+            vault.keep_share(share)?;
+        }
         if let Some(next) = &self.next {
             vault.keep_next_key(next, key)?;
         }
@@ -74,9 +82,10 @@ impl Bundle {
         let root = self.root.as_deref().unwrap_or_default();
         let log = self.log.as_deref().unwrap_or_default();
         let taken = self.taken.text();
+        let share = self.share.as_deref().unwrap_or_default();
         let device: [&[u8]; 5] =
             [identity.as_slice(), settings.as_bytes(), &self.state, contribution, next.as_slice()];
-        let parts: Vec<&[u8]> = device.into_iter().chain([root, log, taken.as_bytes()]).collect();
+        let parts: Vec<&[u8]> = device.into_iter().chain([root, log, taken.as_bytes(), share]).collect();
         // Large enough from the start: a buffer that grows leaves copies of the key behind.
         let length = 1 + parts.iter().map(|part| 8 + part.len()).sum::<usize>();
         let mut bytes = Zeroizing::new(Vec::with_capacity(length));
@@ -95,7 +104,7 @@ impl Bundle {
     }
 
     fn parse(bytes: &[u8]) -> Result<Option<Self>, ClientError> {
-        let Some((&version @ (FIRST | SECOND | VERSION), mut rest)) = bytes.split_first() else {
+        let Some((&version @ FIRST..=VERSION, mut rest)) = bytes.split_first() else {
             return Ok(None);
         };
         let mut part = || {
@@ -118,10 +127,13 @@ impl Bundle {
             None => return Ok(None),
         };
         let root = if version == FIRST { Some(&[][..]) } else { part() };
-        let log = if version < VERSION { Some(&[][..]) } else { part() };
-        let taken = if version < VERSION { Some(&[][..]) } else { part() };
+        let log = if version < THIRD { Some(&[][..]) } else { part() };
+        let taken = if version < THIRD { Some(&[][..]) } else { part() };
         let taken = taken.and_then(|taken| Taken::parse(std::str::from_utf8(taken).ok()?));
-        let (Some(root), Some(log), Some(taken)) = (root, log, taken) else { return Ok(None) };
+        let share = if version < VERSION { Some(&[][..]) } else { part() };
+        let (Some(root), Some(log), Some(taken), Some(share)) = (root, log, taken, share) else {
+            return Ok(None);
+        };
         let (Ok(seed), Ok(settings)) = (identity.try_into(), std::str::from_utf8(settings)) else {
             return Ok(None);
         };
@@ -137,12 +149,14 @@ impl Bundle {
             root: (!root.is_empty()).then(|| root.to_vec()),
             log: (!log.is_empty()).then(|| log.to_vec()),
             taken,
+            share: (!share.is_empty()).then(|| share.to_vec()),
         }))
     }
 }
 
 /// Without a next key.
 const FIRST: u8 = 1;
-/// Without what was seen of the log.
-const SECOND: u8 = 2;
-const VERSION: u8 = 3;
+
+/// With what was seen of the log, without a share.
+const THIRD: u8 = 3;
+const VERSION: u8 = 4;

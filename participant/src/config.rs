@@ -248,6 +248,10 @@ axes! {
     max_key_life: u32, "Longest life of a round key, in milliseconds.";
     min_detected: u16, "Least wrong answers that suite direct must detect.";
     max_missing_permille: u32, "Largest share of a cohort that may be missing from a sum, in thousandths; 1000: any.";
+    allow_unproven: bool, "Whether mode homomorphic is allowed: safe only if coordinator and participants do not collude.";
+    max_openings: u32, "Most openings of a collective key.";
+    max_attempts: u8, "Most sets of responders of a collective key for one set of contributions.";
+    max_blames: u16, "Most blames of a collective key.";
 }
 
 const HEX: &str = "64 hexadecimal digits";
@@ -298,6 +302,10 @@ mod tests {
             max_key_life: 10,
             min_detected: 11,
             max_missing_permille: 12,
+            allow_unproven: true,
+            max_openings: 13,
+            max_attempts: 14,
+            max_blames: 15,
         };
         for policy in [Policy::default(), Policy { named: NamedCommittee::Anybody, ..Policy::default() }, odd]
         {

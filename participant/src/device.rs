@@ -33,6 +33,7 @@ use crate::action::{Action, DeviceError};
 use crate::client::lasting;
 use crate::clock::{Clock, system_clock};
 use crate::error::ClientError;
+use crate::share::ShareSeal;
 use crate::store::{Store, StoreError};
 
 /// A device. Dropping it is as good as a crash: nothing has to be said or saved.
@@ -49,6 +50,7 @@ struct Running {
     participant: Participant,
     member: Member,
     store: Store,
+    seal: ShareSeal,
     /// The round whose training is done.
     trained: Option<u64>,
     /// The round whose roster came while training was not done.
@@ -63,9 +65,11 @@ impl Device {
     pub fn create(membership: Membership, plans: Arc<PlanCache>, folder: &Path) -> Result<Self, StoreError> {
         let (deployment, id) = (*membership.keys.deployment(), membership.id);
         let participant = Participant::new(membership.clone(), Arc::clone(&plans));
+        let seal = ShareSeal::of(&membership.identity);
         let member = Member::new(membership, plans);
         let store = Store::create(folder, &snapshot(deployment, &participant, &member))?;
-        Ok(Self::of(Running { deployment, participant, member, store, trained: None, early: None }, id))
+        let (trained, early) = (None, None);
+        Ok(Self::of(Running { deployment, participant, member, store, seal, trained, early }, id))
     }
 
     /// A device as it was when it ended, however that was. In the round it was in it is silent as member
@@ -90,10 +94,13 @@ impl Device {
             }
         }
         let participant = Participant::restore(membership.clone(), Arc::clone(&plans), &first, &own);
+        let seal = ShareSeal::of(&membership.identity);
         let mut member = Member::restore(membership, plans, &second, &others);
+        seal.restore(&mut member, &store)?;
         member.saw(*participant.head());
         member.trust(participant.keys());
-        let mut running = Running { deployment, participant, member, store, trained: None, early: None };
+        let (trained, early) = (None, None);
+        let mut running = Running { deployment, participant, member, store, seal, trained, early };
         running.restore_contribution()?;
         Ok(Self::of(running, id))
     }
@@ -120,6 +127,8 @@ impl Device {
         };
         // What is kept for a retry bears the name before.
         store.forget()?;
+        // A share belongs to the name before, and the next one cannot open it.
+        store.forget_share()?;
         let DeviceSnapshot::V1 { participant, member, .. } = snapshot(*deployment, participant, member);
         store.begin(&DeviceSnapshot::V1 { deployment: *deployment, party: next, participant, member })
     }
@@ -331,7 +340,15 @@ impl Running {
                 self.member.trust(self.participant.keys());
                 Ok(())
             }
-            wire::Commitments::TYPE | wire::ResultNotice::TYPE => self.participant.handle(frame, &mut os()),
+            wire::KeyCall::TYPE => {
+                self.member.saw(*self.participant.head());
+                let taken = self.member.handle(now, frame, &mut os());
+                self.participant.saw(*self.member.head());
+                taken
+            }
+            wire::Commitments::TYPE | wire::ResultNotice::TYPE | wire::KeyNotice::TYPE => {
+                self.participant.handle(frame, &mut os())
+            }
             _ => self.member.handle(now, frame, &mut os()),
         }
     }
@@ -351,7 +368,10 @@ impl Running {
         }
         while let Some(output) = self.member.poll_output() {
             match output {
-                Output::Persist(record) => self.persist(record.into())?,
+                Output::Persist(record) => {
+                    self.seal.before(&record, &self.member, &self.store)?;
+                    self.persist(record.into())?;
+                }
                 Output::Upload { frame, .. } | Output::Send { frame, .. } => {
                     actions.push_back(Action::Send { frame });
                 }

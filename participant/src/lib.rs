@@ -50,6 +50,7 @@ mod renewal;
 mod root;
 mod rounds;
 mod run;
+mod share;
 mod signed;
 mod step;
 mod store;

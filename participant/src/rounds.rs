@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use quorate_protocol::collective::HolderEvent;
 use quorate_protocol::member::MemberEvent;
 use quorate_protocol::wire;
 use quorate_transport::{Refusal, TransportError};
@@ -267,10 +268,13 @@ const fn may_pass(refusal: Refusal) -> bool {
 fn member(event: &MemberEvent) -> Option<Step> {
     match event {
         MemberEvent::Serving { round, .. } => Some(Step::Serving { round: *round }),
-        MemberEvent::Answered { round } => Some(Step::Answered { round: *round }),
+        MemberEvent::Answered { round } | MemberEvent::Holder(HolderEvent::Answered { round, .. }) => {
+            Some(Step::Answered { round: *round })
+        }
         MemberEvent::Wiped { .. }
         | MemberEvent::Refused(_)
         | MemberEvent::TwoHeaders(_)
-        | MemberEvent::Equivocation(_) => None,
+        | MemberEvent::Equivocation(_)
+        | MemberEvent::Holder(_) => None,
     }
 }

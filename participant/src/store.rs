@@ -3,6 +3,7 @@
 //! ```text
 //! lock           held while the device runs
 //! state          snapshot and records (protocol::log); begun anew with every round
+//! share          the share of a collective key, sealed under the device's identity key; removed when its epoch is over
 //! contribution   frame and vector of the round, until acknowledged: masked and sealed, as they travel
 //! ```
 
@@ -20,6 +21,7 @@ use crate::folder::Folder;
 
 pub(crate) const STATE: &str = "state";
 pub(crate) const CONTRIBUTION: &str = "contribution";
+pub(crate) const SHARE: &str = "share";
 
 /// Why a device's folder cannot be used, or not any longer.
 #[derive(Debug, Error)]
@@ -45,6 +47,9 @@ pub enum StoreError {
     /// Another party's folder.
     #[error("the folder belongs to another party or deployment")]
     Foreign,
+    /// The stored share of a collective key does not open or does not fit.
+    #[error("the stored share of the collective key: {0}; remove the file `share` to go on without it")]
+    Share(&'static str),
 }
 
 /// Frame and vector of a contribution.
@@ -148,6 +153,21 @@ impl Store {
             rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)
         });
         Ok(split.map(|(frame, vector)| (frame.into(), vector.into())))
+    }
+
+    /// The sealed share of a collective key, if one is kept.
+    pub(crate) fn share(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.folder.read(SHARE)?)
+    }
+
+    /// Keeps a sealed share, in place of the one before.
+    pub(crate) fn keep_share(&self, sealed: &[u8]) -> Result<(), StoreError> {
+        Ok(self.folder.replace(SHARE, &[sealed])?)
+    }
+
+    /// Removes the share.
+    pub(crate) fn forget_share(&self) -> Result<(), StoreError> {
+        Ok(self.folder.remove(SHARE)?)
     }
 
     /// Notes that the bytes on disk are those of the contribution on record.

@@ -25,7 +25,7 @@ use crate::error::ClientError;
 use crate::folder::Folder;
 use crate::renewal::NextKey;
 use crate::signed::Taken;
-use crate::store::{CONTRIBUTION, STATE, StoreError};
+use crate::store::{CONTRIBUTION, SHARE, STATE, StoreError};
 
 /// A locked folder.
 pub(crate) struct Vault {
@@ -164,6 +164,16 @@ impl Vault {
     }
 
     /// A file with a secret.
+    /// The share of a collective key, sealed as it is stored.
+    pub(crate) fn share(&self) -> Result<Option<Vec<u8>>, ClientError> {
+        self.read(SHARE)
+    }
+
+    /// Writes a share, sealed as it was stored.
+    pub(crate) fn keep_share(&self, share: &[u8]) -> Result<(), ClientError> {
+        self.write(SHARE, share)
+    }
+
     fn secret(
         &self,
         name: &'static str,

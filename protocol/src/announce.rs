@@ -70,11 +70,24 @@ impl Accepted {
     }
 }
 
+/// Whether somebody may hold a share of a collective key of this epoch ([CKG-8]): one draw for the whole epoch, that of
+/// its first round, so that no other holders are found by making keys again and again.
+#[must_use]
+pub fn may_hold(epoch: &Epoch, id: &PartyId) -> bool {
+    match &epoch.record().committee {
+        CommitteeSource::Named(ids) => ids.contains(id),
+        CommitteeSource::Drawn { width } => {
+            epoch.draw(epoch.record().first_round).is_eligible(Role::Committee, id, *width)
+        }
+    }
+}
+
 /// Whether an id may serve on the committee of a round in this mode.
 #[must_use]
 pub fn may_serve(epoch: &Epoch, (round, mode): (u64, Mode), id: &PartyId) -> bool {
     match &epoch.record().committee {
         _ if mode == Mode::Plain => false,
+        _ if mode == Mode::Homomorphic => may_hold(epoch, id),
         CommitteeSource::Named(ids) => ids.contains(id),
         CommitteeSource::Drawn { width } => epoch.draw(round).is_eligible(Role::Committee, id, *width),
     }
@@ -162,6 +175,16 @@ impl Trust {
     #[must_use]
     pub fn identity(&self) -> &SigningKey {
         &self.identity
+    }
+
+    /// What parties of one process share.
+    pub(crate) fn plans(&self) -> &PlanCache {
+        &self.plans
+    }
+
+    /// The identity key, to be shared with another machine of the party.
+    pub(crate) fn identity_shared(&self) -> Arc<SigningKey> {
+        Arc::clone(&self.identity)
     }
 
     /// Its policy.

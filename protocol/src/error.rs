@@ -254,6 +254,14 @@ pub enum PolicyBreach {
     Source,
     #[error("the seed's ceremony was not held by whom the policy asks")]
     Ceremony,
+    #[error(
+        "mode homomorphic is not allowed: it is safe only if coordinator and participants do not collude"
+    )]
+    Unproven,
+    #[error(
+        "the caps on openings, sets of responders or blames of the collective key are above the policy's"
+    )]
+    KeyCaps,
 }
 
 /// The round cannot succeed any more. Final: a round never restarts under the same number.
@@ -351,6 +359,9 @@ pub enum ApiMisuse {
     /// A ceremony is already running.
     #[error("a ceremony is already running")]
     CeremonyRunning,
+    /// A session for a collective key is under way.
+    #[error("a session for a collective key is under way: wait for its end, or cancel it")]
+    SessionRunning,
     /// No epoch, or the epoch is used up.
     #[error("there is no epoch for this round: hold a ceremony first")]
     NoEpoch,

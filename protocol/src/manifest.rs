@@ -22,6 +22,45 @@ pub enum Mode {
     Plain,
     /// Masked vectors, one-round secrets shared to a committee.
     Masked,
+    /// Masked vectors, one-round secrets encrypted under a collective key (PROTOCOL.md §8).
+    Homomorphic,
+}
+
+impl Mode {
+    /// Every mode, the least protected first.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Masked, Self::Homomorphic];
+
+    /// Its name, as configurations and reports write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Masked => "masked",
+            Self::Homomorphic => "homomorphic",
+        }
+    }
+
+    /// What whoever relies on this mode has to know (THREAT_MODEL.md); shown wherever the mode is.
+    #[must_use]
+    pub const fn caveat(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => Some("no protection: the coordinator sees every update"),
+            Self::Masked => None,
+            Self::Homomorphic => Some(
+                "safe only if the coordinator and participants do not collude: a participant that works with the \
+                 coordinator can read the collective key, and with it every update under that key",
+            ),
+        }
+    }
+}
+
+/// The collective key of a round, and what is not shown about what is encrypted under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collective {
+    /// Hash of the key's record ([CKG-6]); also rh of the round.
+    pub record: Digest,
+    /// Participants do not prove that they know their plaintext: [`Mode::caveat`] holds. Always true in this version.
+    pub unproven: bool,
 }
 
 /// The committee's numbers (PROTOCOL.md §5). All zero in plain mode.
@@ -141,6 +180,8 @@ pub struct Manifest {
     pub keys: Digest,
     /// Link of the transcript before this round.
     pub previous: Digest,
+    /// Mode `homomorphic` only: the key ([CKG-8]).
+    pub collective: Option<Collective>,
 }
 
 impl Manifest {

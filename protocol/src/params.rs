@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
+use quorate_crypto::collective::CIPHERTEXT_BYTES;
 use quorate_crypto::hash::Digest;
 use quorate_crypto::mask::{Matrix, Packing, PackingError};
 use quorate_crypto::ring::Suite;
@@ -13,7 +14,10 @@ use quorate_crypto::seal::SealSuite;
 use quorate_crypto::share::{CommitteeShape as Shape, ShareParamsError, Sharing};
 use thiserror::Error;
 
+use crate::announce::Accepted;
 use crate::codec::{Codec, CodecError};
+use crate::collective::{KeyEvidence, VerifiedKey};
+use crate::error::FaultKind;
 use crate::manifest::{CommitteeShape, Manifest, Mode, Schema, VERSION};
 
 /// Largest committee.
@@ -28,6 +32,11 @@ pub const MAX_DIRECT_SLOTS: usize = 8192;
 /// Why parameters were refused.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum PlanError {
+    /// Mode `homomorphic` and a key belong together.
+    #[error(
+        "a round in mode homomorphic names its collective key and is of suite R8192; no other round names a key"
+    )]
+    Collective,
     /// Another protocol version.
     #[error("protocol version {0} is not supported")]
     Version(u8),
@@ -101,6 +110,11 @@ impl RoundPlan {
         let codec = checked_codec(schema)?;
         let (data, sharing) = match manifest.mode {
             Mode::Plain => (DataPlane::Plain, None),
+            Mode::Homomorphic => {
+                let packing = Packing::choose(Suite::R8192, manifest.cohort.n_max, schema.bits)?;
+                check_holders(&manifest.committee)?;
+                (DataPlane::Masked(packing), None)
+            }
             Mode::Masked => {
                 let (data, sharing) = planes(
                     manifest.suite,
@@ -113,6 +127,7 @@ impl RoundPlan {
                 (data, Some(sharing))
             }
         };
+        check_collective(manifest)?;
         if manifest.mode == Mode::Plain && manifest.committee != CommitteeShape::default() {
             return Err(PlanError::Committee);
         }
@@ -199,6 +214,43 @@ fn planes(
     let packing = Packing::choose(suite, n_max, schema.bits)?;
     let sharing = Sharing::masked(suite, n_max, shape.m, shape.r, shape.rho)?;
     Ok((DataPlane::Masked(packing), sharing))
+}
+
+/// A key is named in mode `homomorphic` and nowhere else ([CKG-8]); nobody can say yet that participants prove anything.
+fn check_collective(manifest: &Manifest) -> Result<(), PlanError> {
+    let fine = match (manifest.mode, &manifest.collective) {
+        (Mode::Homomorphic, Some(collective)) => collective.unproven && manifest.suite == Suite::R8192,
+        (Mode::Homomorphic, None) | (Mode::Plain | Mode::Masked, Some(_)) => false,
+        (Mode::Plain | Mode::Masked, None) => true,
+    };
+    if fine { Ok(()) } else { Err(PlanError::Collective) }
+}
+
+/// The holders' numbers: plain Shamir, nothing to check a dealing by, locks as in `masked`.
+fn check_holders(shape: &CommitteeShape) -> Result<(), PlanError> {
+    let CommitteeShape { m, c, r, rho, q, checks, a_min, e } = *shape;
+    if !(2..=MAX_COMMITTEE).contains(&m) {
+        return Err(PlanError::CommitteeSize(m));
+    }
+    let unused = rho == 1 && checks == 0 && a_min == 0 && e == 0;
+    let fine = unused && c < m && r > c.max(1) && r <= m - c && q == (m + c) / 2 + 1 && q <= m - c;
+    if fine { Ok(()) } else { Err(PlanError::Committee) }
+}
+
+/// Numbers of m holders of a collective key with the usual bound on corrupt ones ([COMM-1]): r = c + 1 opens, so that a
+/// wrong answer can always be laid at somebody's door (decisions/0027).
+///
+/// # Errors
+/// [`PlanError::CommitteeSize`].
+pub fn holder_shape(m: u16) -> Result<CommitteeShape, PlanError> {
+    let masked = Shape::masked(m).ok_or(PlanError::CommitteeSize(m))?;
+    Ok(holders(m, masked.c, (masked.c + 1).max(2)))
+}
+
+/// Numbers of m holders of which r open and c may be corrupt.
+#[must_use]
+pub const fn holders(m: u16, c: u16, r: u16) -> CommitteeShape {
+    CommitteeShape { m, c, r, rho: 1, q: (m + c) / 2 + 1, checks: 0, a_min: 0, e: 0 }
 }
 
 fn check_cohort(manifest: &Manifest) -> Result<(), PlanError> {
@@ -289,6 +341,11 @@ pub fn upload_bytes(sizing: &Sizing<'_>) -> Result<usize, PlanError> {
     if mode == Mode::Plain {
         return Ok(FIXED + codec.dim() * 4 + 4);
     }
+    if mode == Mode::Homomorphic {
+        let packing = Packing::choose(Suite::R8192, n_max, schema.bits)?;
+        // Two hashes and a commitment in place of the share root; two lengths of three bytes.
+        return Ok(FIXED + 32 * 2 + 4 + CIPHERTEXT_BYTES + packing.vector_bytes(codec.slots()));
+    }
     let (data, sharing) = planes(suite, shape, n_max, schema, codec.slots())?;
     let vector = match data {
         DataPlane::Masked(packing) => packing.vector_bytes(codec.slots()),
@@ -302,6 +359,7 @@ pub fn upload_bytes(sizing: &Sizing<'_>) -> Result<usize, PlanError> {
 #[derive(Default)]
 pub struct PlanCache {
     newest: Mutex<Option<Arc<RoundPlan>>>,
+    key: Mutex<Option<Arc<VerifiedKey>>>,
     expand: bool,
 }
 
@@ -325,6 +383,23 @@ impl PlanCache {
         }
         *slot = Some(Arc::clone(&plan));
         Ok(plan)
+    }
+
+    /// The key of a round, verified once for all parties of one process: a record determines key, holders and epoch, and
+    /// what depends on the manifest is checked for each.
+    ///
+    /// # Errors
+    /// What is wrong with it ([CKG-8]).
+    pub fn key(&self, accepted: &Accepted, evidence: &KeyEvidence) -> Result<Arc<VerifiedKey>, FaultKind> {
+        evidence.fits(accepted)?;
+        let hash = evidence.record.hash();
+        let mut slot = self.key.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(key) = slot.as_ref().filter(|key| key.record.hash() == hash) {
+            return Ok(Arc::clone(key));
+        }
+        let key = Arc::new(evidence.verify_in(&accepted.epoch)?);
+        *slot = Some(Arc::clone(&key));
+        Ok(key)
     }
 }
 

@@ -8,6 +8,7 @@ use quorate_crypto::labels;
 use quorate_crypto::ring::Suite;
 use serde::{Deserialize, Serialize};
 
+use crate::collective::SessionRecord;
 use crate::draw::{corrupt_bound, tail_bits};
 use crate::epoch::{CommitteeSource, EpochRecord};
 use crate::error::PolicyBreach;
@@ -120,6 +121,14 @@ pub struct Policy {
     pub max_missing_permille: u32,
     /// Who has to have held the ceremony behind the seed.
     pub ceremony: CeremonyTrust,
+    /// Whether mode `homomorphic` is accepted, which is safe only if the coordinator and participants do not collude.
+    pub allow_unproven: bool,
+    /// Most openings of a collective key.
+    pub max_openings: u32,
+    /// Most sets of responders for one set of contributions.
+    pub max_attempts: u8,
+    /// Most blames of a collective key.
+    pub max_blames: u16,
 }
 
 impl Default for Policy {
@@ -142,6 +151,10 @@ impl Default for Policy {
             min_detected: 1,
             max_missing_permille: 1000,
             ceremony: CeremonyTrust::Anybody,
+            allow_unproven: false,
+            max_openings: 1 << 20,
+            max_attempts: 4,
+            max_blames: 16,
         }
     }
 }
@@ -165,6 +178,7 @@ impl Policy {
         ensure(self.suites.contains(&manifest.suite), PolicyBreach::Suite)?;
         ensure(manifest.key_life <= self.max_key_life, PolicyBreach::KeyLife)?;
         self.check_cohort(manifest, epoch)?;
+        ensure(manifest.mode != Mode::Homomorphic || self.allow_unproven, PolicyBreach::Unproven)?;
         self.check_committee(&manifest.committee, manifest.suite, epoch)
     }
 
@@ -222,6 +236,15 @@ impl Policy {
     pub fn least_set(&self, width: u32) -> u64 {
         let kept = 1000 - u64::from(self.max_missing_permille.min(1000));
         (u64::from(width) * kept).div_ceil(1000)
+    }
+
+    /// Checks the caps of a collective key ([OPEN-5], [COPEN-4]): a holder before it joins, a participant before it uses it.
+    pub fn check_key(&self, record: &SessionRecord) -> Result<(), PolicyBreach> {
+        let fine = record.openings <= self.max_openings
+            && record.attempts <= self.max_attempts
+            && record.blames <= self.max_blames;
+        let allowed = if self.allow_unproven { Ok(()) } else { Err(PolicyBreach::Unproven) };
+        allowed.and(if fine { Ok(()) } else { Err(PolicyBreach::KeyCaps) })
     }
 
     fn check_committee(

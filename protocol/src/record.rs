@@ -6,6 +6,7 @@
 use quorate_crypto::hash::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::collective::{HolderRecord, MakerRecord};
 use crate::id::{Head, SetId};
 
 /// Coordinator: this round number is used up.
@@ -128,6 +129,8 @@ pub enum MemberRecord {
     RoundKey(RoundKeyRecord),
     /// A lock is about to leave.
     Lock(LockRecord),
+    /// Of a holder of collective keys.
+    Holder(HolderRecord),
 }
 
 /// A record of a device: both its machines share one log.
@@ -149,6 +152,7 @@ impl DeviceRecord {
             Self::Participant(ParticipantRecord::Called(_) | ParticipantRecord::Keys(_)) => 0,
             Self::Member(MemberRecord::RoundKey(record)) => record.round,
             Self::Member(MemberRecord::Lock(record)) => record.round,
+            Self::Member(MemberRecord::Holder(record)) => record.round(),
         }
     }
 }
@@ -168,6 +172,8 @@ pub enum CoordinatorRecord {
     Enrolled(EnrolledRecord),
     /// A list of keys is about to be in force.
     Keys(KeysRecord),
+    /// Of a session for a collective key.
+    Session(MakerRecord),
 }
 
 macro_rules! into_record {

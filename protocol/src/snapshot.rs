@@ -7,6 +7,7 @@ use quorate_keys::key_list::MAX_CHAIN;
 use quorate_keys::{DeploymentId, KeyListError, KnownKeys, PartyId};
 use serde::{Deserialize, Serialize};
 
+use crate::collective::HolderRecord;
 use crate::error::DecodeError;
 use crate::id::Head;
 use crate::record::{AttemptRecord, ContributionRecord, LockRecord, ManifestRecord};
@@ -138,16 +139,38 @@ pub enum MemberSnapshot {
         /// Last lock.
         lock: Option<LockRecord>,
     },
+    /// Version 2: collective keys.
+    V2 {
+        /// Last registry head seen.
+        head: Head,
+        /// Last manifest acted on.
+        acted: ManifestRecord,
+        /// Last lock, by round key.
+        lock: Option<LockRecord>,
+        /// What the holder comes back from.
+        #[serde(deserialize_with = "list::<_, _, MAX_HOLDER_RECORDS>")]
+        holder: Vec<HolderRecord>,
+    },
+}
+
+/// Most records of a holder: session, lock, key, blames, and the openings of one round.
+const MAX_HOLDER_RECORDS: usize = 512;
+
+/// What every version of a member's snapshot says.
+pub(crate) struct MemberParts<'a> {
+    pub(crate) head: Head,
+    pub(crate) acted: ManifestRecord,
+    pub(crate) lock: Option<LockRecord>,
+    pub(crate) holder: &'a [HolderRecord],
 }
 
 impl MemberSnapshot {
-    pub(crate) const fn new(head: Head, acted: ManifestRecord, lock: Option<LockRecord>) -> Self {
-        Self::V1 { head, acted, lock }
-    }
-
-    pub(crate) const fn parts(&self) -> (Head, ManifestRecord, Option<LockRecord>) {
-        let Self::V1 { head, acted, lock } = self;
-        (*head, *acted, *lock)
+    pub(crate) fn parts(&self) -> MemberParts<'_> {
+        let (head, acted, lock, holder) = match self {
+            Self::V1 { head, acted, lock } => (head, acted, lock, &[][..]),
+            Self::V2 { head, acted, lock, holder } => (head, acted, lock, holder.as_slice()),
+        };
+        MemberParts { head: *head, acted: *acted, lock: *lock, holder }
     }
 }
 
@@ -215,6 +238,25 @@ pub enum CoordinatorSnapshot {
         /// Its own keys.
         keys: StoredKeys,
     },
+    /// Version 4: collective keys.
+    V4 {
+        /// Deployment.
+        deployment: DeploymentId,
+        /// Public keys in registry order.
+        #[serde(deserialize_with = "list::<_, _, { usize::MAX }>")]
+        registry: Vec<[u8; 32]>,
+        /// The transcript.
+        #[serde(deserialize_with = "list::<_, _, { usize::MAX }>")]
+        transcript: Vec<Entry>,
+        /// Highest round number used, opened or not.
+        last_round: u64,
+        /// Last attempt at a seed, void or not.
+        attempt: Option<AttemptRecord>,
+        /// Its own keys.
+        keys: StoredKeys,
+        /// Number of the last session for a collective key.
+        session: u64,
+    },
 }
 
 /// What every version of a coordinator's snapshot says.
@@ -225,25 +267,37 @@ pub(crate) struct CoordinatorParts<'a> {
     pub(crate) last_round: u64,
     pub(crate) attempt: Option<AttemptRecord>,
     pub(crate) keys: Option<&'a StoredKeys>,
+    pub(crate) session: u64,
 }
 
 impl CoordinatorSnapshot {
+    /// The same as if no session for a collective key had been held: for a driver all of whose holders begin anew.
+    #[must_use]
+    pub fn before_sessions(mut self) -> Self {
+        if let Self::V4 { session, .. } = &mut self {
+            *session = 0;
+        }
+        self
+    }
+
     pub(crate) fn parts(&self) -> CoordinatorParts<'_> {
         let (deployment, registry, transcript, last_round, attempt) = match self {
             Self::V1 { deployment, registry, transcript, last_round } => {
                 (deployment, registry, transcript, last_round, None)
             }
             Self::V2 { deployment, registry, transcript, last_round, attempt }
-            | Self::V3 { deployment, registry, transcript, last_round, attempt, .. } => {
+            | Self::V3 { deployment, registry, transcript, last_round, attempt, .. }
+            | Self::V4 { deployment, registry, transcript, last_round, attempt, .. } => {
                 (deployment, registry, transcript, last_round, *attempt)
             }
         };
         let keys = match self {
             Self::V1 { .. } | Self::V2 { .. } => None,
-            Self::V3 { keys, .. } => Some(keys),
+            Self::V3 { keys, .. } | Self::V4 { keys, .. } => Some(keys),
         };
+        let session = if let Self::V4 { session, .. } = self { *session } else { 0 };
         let (deployment, last_round) = (*deployment, *last_round);
-        CoordinatorParts { deployment, registry, transcript, last_round, attempt, keys }
+        CoordinatorParts { deployment, registry, transcript, last_round, attempt, keys, session }
     }
 }
 

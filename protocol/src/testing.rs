@@ -169,6 +169,7 @@ pub(crate) fn manifest(suite: Suite) -> Manifest {
         policy: digest(b"policy"),
         keys: Digest::ZERO,
         previous: Digest::ZERO,
+        collective: None,
     }
 }
 

@@ -12,7 +12,9 @@ use crate::draw::{Draw, Role};
 use crate::epoch::{CommitteeSource, EpochRecord};
 use crate::error::DecodeError;
 use crate::id::{Context, Head, PartyId, SetId};
-use crate::manifest::{CohortShape, CommitteeShape, Deadlines, Manifest, Mode, Schema, model_hash};
+use crate::manifest::{
+    CohortShape, Collective, CommitteeShape, Deadlines, Manifest, Mode, Schema, model_hash,
+};
 use crate::participant::share_info;
 use crate::roster::{roster_hash, session};
 use crate::statement::{
@@ -96,7 +98,7 @@ fn manifest(input: &Value) -> Manifest {
         version: number(&input["version"]) as u8,
         deployment: digest_of(&input["deployment"]),
         round: number(&input["round"]),
-        mode: if input["mode"] == "plain" { Mode::Plain } else { Mode::Masked },
+        mode: Mode::ALL.into_iter().find(|mode| input["mode"] == mode.name()).unwrap(),
         suite: input["suite"].as_str().unwrap().parse().unwrap(),
         seal: input["seal"].as_str().unwrap().parse().unwrap(),
         epoch: digest_of(&input["epoch"]),
@@ -132,6 +134,10 @@ fn manifest(input: &Value) -> Manifest {
         policy: digest_of(&input["policy"]),
         keys: digest_of(&input["keys"]),
         previous: digest_of(&input["previous"]),
+        collective: (!input["collective"].is_null()).then(|| Collective {
+            record: digest_of(&input["collective"]["record"]),
+            unproven: input["collective"]["unproven"] == true,
+        }),
     }
 }
 

@@ -3,7 +3,7 @@
 use quorate_crypto::hash::Digest;
 use quorate_crypto::ring::Suite;
 use quorate_crypto::seal::SealSuite;
-use quorate_protocol::coordinator::RoundConfig;
+use quorate_protocol::coordinator::{KeyPurpose, RoundConfig, SessionConfig};
 use quorate_protocol::epoch::CommitteeSource;
 use quorate_protocol::id::PartyId;
 use quorate_protocol::manifest::{CohortShape, CommitteeShape, Deadlines, Mode, Schema};
@@ -211,6 +211,8 @@ impl Options {
         };
         config.suite = match self.suite {
             Some(suite) => suite,
+            // Collective keys are of this ring.
+            None if config.mode == Mode::Homomorphic => Suite::R8192,
             None => config.smallest_suite(task.as_ref())?,
         };
         config.check(task.as_ref())?;
@@ -278,6 +280,24 @@ impl SimConfig {
         })
     }
 
+    /// The session for a collective key, in mode `homomorphic`. Every round opens once; a few more openings are for sets
+    /// of responders that do not answer.
+    ///
+    /// # Errors
+    /// As [`Self::shape`].
+    pub fn session(&self, task: &dyn Task) -> Result<SessionConfig, PlanError> {
+        const ATTEMPTS: u8 = 4;
+        Ok(SessionConfig {
+            purpose: KeyPurpose::New(None),
+            shape: self.shape(task)?,
+            n_max: self.per_round,
+            openings: self.rounds.saturating_mul(u32::from(ATTEMPTS)).saturating_add(64),
+            attempts: ATTEMPTS,
+            blames: 16,
+            patience: 600_000,
+        })
+    }
+
     /// Whether the committee is named.
     #[must_use]
     pub const fn is_named(&self) -> bool {
@@ -308,6 +328,7 @@ impl SimConfig {
         };
         Policy {
             allow_plain: self.mode == Mode::Plain,
+            allow_unproven: self.mode == Mode::Homomorphic,
             named,
             corrupt_permille: self.corrupt_permille,
             max_key_life: Self::KEY_LIFE,
@@ -335,6 +356,7 @@ impl SimConfig {
     pub fn shape(&self, task: &dyn Task) -> Result<CommitteeShape, PlanError> {
         match self.mode {
             Mode::Plain => Ok(CommitteeShape::default()),
+            Mode::Homomorphic => params::holder_shape(self.committee),
             Mode::Masked => {
                 params::committee_shape(self.committee, self.suite, self.per_round, &self.schema(task))
             }
@@ -441,7 +463,7 @@ impl SimConfig {
     fn check(&self, task: &dyn Task) -> Result<(), ConfigError> {
         self.upload_bytes(task)?;
         let cohort = self.cohort();
-        if cohort.n_min > self.per_round && self.mode == Mode::Masked {
+        if cohort.n_min > self.per_round && self.mode != Mode::Plain {
             return Err(ConfigError::CohortTooSmall {
                 per_round: self.per_round,
                 n_min: cohort.n_min,
@@ -450,7 +472,7 @@ impl SimConfig {
         }
         let need = self.policy(&[]).committee_bits;
         match self.committee_safety() {
-            Some(bits) if bits < f64::from(need) && self.mode == Mode::Masked => {
+            Some(bits) if bits < f64::from(need) && self.mode != Mode::Plain => {
                 let (committee, participants, permille) =
                     (self.committee, self.participants, self.corrupt_permille);
                 Err(ConfigError::UnsafeCommittee { committee, participants, permille, bits, need })
@@ -465,7 +487,12 @@ impl SimConfig {
         if self.mode == Mode::Plain {
             return vec!["mode plain: no protection, the coordinator sees every update".to_owned()];
         }
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = self
+            .mode
+            .caveat()
+            .map(|caveat| format!("mode {}: {caveat}", self.mode.name()))
+            .into_iter()
+            .collect();
         let (m, c, permille) = (self.committee, (self.committee - 1) / 3, self.corrupt_permille);
         match self.committee_safety() {
             None if c == 0 => notes.push(format!(

@@ -23,7 +23,7 @@ use quorate_protocol::coordinator::RoundConfig;
 use quorate_protocol::error::DecodeError;
 use quorate_protocol::manifest::{Mode, model_hash};
 use quorate_protocol::params::PlanError;
-use quorate_protocol::snapshot;
+use quorate_protocol::snapshot::{self, CoordinatorSnapshot};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -33,9 +33,9 @@ use crate::deployment::{Deployment, SetupError};
 use crate::hub::Ending;
 use crate::meter::Meter;
 use crate::party::RoundContext;
-use crate::report::{Quantiles, RoundRow, StageSeconds, Summary, write_atomic};
+use crate::report::{KeySummary, Quantiles, RoundRow, StageSeconds, Summary, write_atomic};
 use crate::task::Task;
-use crate::world::{Progress, Round, Watch, World, WorldError};
+use crate::world::{KeyError, Progress, Round, Watch, World, WorldError};
 
 const CONFIG: &str = "config.toml";
 const STATE: &str = "state.json";
@@ -60,6 +60,9 @@ pub enum ExperimentError {
     /// The world.
     #[error(transparent)]
     World(#[from] WorldError),
+    /// No collective key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A file.
     #[error("{path}: {error}")]
     File {
@@ -108,6 +111,9 @@ struct State {
     wall_s: f64,
     peak_rss: u64,
     tally: Tally,
+    /// What the session for the collective key took.
+    #[serde(default)]
+    key: Option<KeySummary>,
 }
 
 /// Samples over all rounds.
@@ -190,7 +196,10 @@ impl Experiment {
         }
         let model = load_model(&checkpoint_of(&state, folder)?, task.dim()).ok_or_else(|| stored(MODEL))?;
         let bytes = unhex(&state.coordinator).ok_or_else(|| stored(STATE))?;
-        let coordinator = snapshot::load(&bytes).map_err(|_: DecodeError| stored(STATE))?;
+        let coordinator: CoordinatorSnapshot =
+            snapshot::load(&bytes).map_err(|_: DecodeError| stored(STATE))?;
+        // The holders are new machines too: the key is made again, by the same coins, and is the same.
+        let coordinator = coordinator.before_sessions();
         let trace =
             unhex(&state.trace).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| stored(STATE))?;
         let deployment = Deployment::new(&config, Some(&coordinator))?;
@@ -230,6 +239,11 @@ impl Experiment {
             meter: around.meter,
         };
         let watch = Watch { folder: &self.folder, stop: around.stop, progress: around.progress };
+        if self.config.mode == Mode::Homomorphic && self.world.coordinator().collective().is_none() {
+            let session = self.config.session(self.task.as_ref())?;
+            let made = self.world.key_again(&session, &RoundContext { round: 0, ..ctx }, &watch)?;
+            self.state.key.get_or_insert_with(|| KeySummary::of(&made));
+        }
         let round = self.world.play(&round_config, &ctx, &watch)?;
         self.learn(&round);
         let accuracy = self.task.evaluate(&self.model);
@@ -363,7 +377,8 @@ impl Experiment {
             per_round: u64::from(config.per_round),
             committee: if plain { 0 } else { u64::from(config.committee) },
             suite: if plain { "none".to_owned() } else { config.suite.name().to_owned() },
-            mode: if plain { "plain".to_owned() } else { "masked".to_owned() },
+            mode: config.mode.name().to_owned(),
+            key: state.key,
             dim: u64::from(config.dim),
             bits: config.bits,
             included: tally.included,

@@ -9,7 +9,7 @@ use quorate_protocol::coordinator::{ClosedSet, Coordinator, CoordinatorEvent, Op
 use quorate_protocol::error::{Abort, FaultKind};
 use quorate_protocol::id::Time;
 use quorate_protocol::outbox::Output;
-use quorate_protocol::params::RoundPlan;
+use quorate_protocol::params::{DataPlane, RoundPlan};
 use quorate_protocol::record::CoordinatorRecord;
 use quorate_protocol::wire::{self, Message as _};
 use rand_chacha::ChaCha20Rng;
@@ -64,6 +64,15 @@ pub enum Ending {
     Aborted(Abort),
 }
 
+/// How a session for a collective key ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyEnding {
+    /// With a key in force.
+    Ready,
+    /// With none.
+    Dead(quorate_protocol::collective::Failure),
+}
+
 /// Sums the world knows.
 struct Oracle {
     slots: Vec<u64>,
@@ -87,6 +96,12 @@ pub struct Hub {
     spent: f64,
     /// The fixed set.
     pub closed: Option<ClosedSet>,
+    /// Holders that a session has called.
+    pub(crate) called: Vec<u32>,
+    /// How the session ended.
+    pub(crate) key: Option<KeyEnding>,
+    /// Whether frames wait for one another on their lines: in a session.
+    one_by_one: bool,
     /// The ending.
     pub ending: Option<Ending>,
     /// What it did.
@@ -150,6 +165,9 @@ impl Hub {
             kept: None,
             spent: 0.0,
             closed: None,
+            called: Vec::new(),
+            key: None,
+            one_by_one: false,
             ending: None,
             stats: HubStats::default(),
             watched: false,
@@ -159,9 +177,20 @@ impl Hub {
         }
     }
 
+    /// Prepares for a session.
+    pub(crate) fn begin_session(&mut self, config: &SimConfig) {
+        let seed = Seed(config.seed);
+        self.rng = seed.rng(Purpose::Coordinator, 0, 2);
+        self.links = (0..config.participants).map(|_| None).collect();
+        (self.key, self.one_by_one) = (None, true);
+        self.records.clear();
+        self.stats = HubStats::default();
+    }
+
     /// Prepares for a round.
     pub fn begin(&mut self, config: &SimConfig, round: u64, plan: Arc<RoundPlan>, folder: &Path) {
         let seed = Seed(config.seed);
+        self.one_by_one = false;
         self.rng = seed.rng(Purpose::Coordinator, round, 0);
         self.links = (0..config.participants).map(|_| None).collect();
         self.spool = Spool::new(folder);
@@ -250,14 +279,17 @@ impl Hub {
             match output {
                 Output::Persist(record) => self.records.push(record),
                 Output::Send { to, frame } => {
-                    if frame.get(1) == Some(&wire::Locks::TYPE) {
-                        self.stats.locked_at = Some(now);
-                    }
                     if self.watched {
                         self.shown.sent(&frame);
                     }
+                    let one_by_one = self.one_by_one;
                     for index in to {
-                        let at = self.link(ctx, index).frame_down(now, frame.len());
+                        let link = self.link(ctx, index);
+                        let at = if one_by_one {
+                            link.next_down(now, frame.len())
+                        } else {
+                            link.frame_down(now, frame.len())
+                        };
                         out.push(Emission { at, to: address(index), what: What::Frame(Arc::clone(&frame)) });
                     }
                 }
@@ -309,10 +341,17 @@ impl Hub {
                 self.stats.ended_at = Some(now);
                 self.ending = Some(Ending::Aborted(reason));
             }
-            CoordinatorEvent::TwoHeaders(_) | CoordinatorEvent::WrongAnswers(_) => self.stats.faults += 1,
+            CoordinatorEvent::TwoHeaders(_)
+            | CoordinatorEvent::TwoSealedHeaders(_)
+            | CoordinatorEvent::WrongAnswers(_) => self.stats.faults += 1,
+            CoordinatorEvent::KeyCalled { parties, .. } => self.called = parties,
+            CoordinatorEvent::KeyReady { .. } => self.key = Some(KeyEnding::Ready),
+            CoordinatorEvent::KeyDead(dead) => self.key = Some(KeyEnding::Dead(dead.failure)),
+            CoordinatorEvent::Locked { .. } => {
+                self.stats.locked_at.get_or_insert(now);
+            }
             // The ceremony is held by hand before the first round.
             CoordinatorEvent::Invited { .. }
-            | CoordinatorEvent::Locked { .. }
             | CoordinatorEvent::Called { .. }
             | CoordinatorEvent::EpochReady { .. }
             | CoordinatorEvent::Keys { .. }
@@ -345,7 +384,7 @@ impl Hub {
     fn judge(&self, opened: Box<Opened>) -> Ending {
         let weight = self.oracle.weight;
         // Only a plain round has no sums of slots; a masked one without them has shown nothing.
-        let plain = self.plan.as_ref().is_some_and(|plan| plan.sharing().is_none());
+        let plain = self.plan.as_ref().is_some_and(|plan| matches!(plan.data(), DataPlane::Plain));
         let sums = if plain { opened.sums.is_empty() } else { opened.sums == self.oracle.slots };
         let exact = sums && opened.weight == weight;
         let error = |(mean, sum): (&f64, &f64)| (mean - sum / weight as f64).abs();

@@ -70,6 +70,8 @@ pub struct Link {
     rng: ChaCha20Rng,
     /// Arrival of the newest control frame: control frames keep their order ([WIRE-4]).
     newest: u64,
+    /// When the line has carried all it was given, by direction: up, down.
+    free: [u64; 2],
     /// Instead of the loss of its class: each packet is lost with this probability, each time it is sent.
     loss: Option<f64>,
 }
@@ -93,6 +95,7 @@ impl Link {
             factor,
             rng: seed.rng(Purpose::Link, round.wrapping_add(1), owner),
             newest: 0,
+            free: [0; 2],
             loss: None,
         }
     }
@@ -131,6 +134,24 @@ impl Link {
     /// Milliseconds of local training in this round.
     pub fn training(&mut self) -> u64 {
         (self.class.training_ms * self.factor * (0.7 + 0.6 * unit(&mut self.rng))) as u64
+    }
+
+    /// When a frame sent now, after all before it, arrives upwards.
+    pub fn next_up(&mut self, now: u64, bytes: usize) -> u64 {
+        self.next(now, (0, bytes, self.class.up))
+    }
+
+    /// When a frame sent now, after all before it, arrives downwards.
+    pub fn next_down(&mut self, now: u64, bytes: usize) -> u64 {
+        self.next(now, (1, bytes, self.class.down))
+    }
+
+    fn next(&mut self, now: u64, (direction, bytes, rate): (usize, usize, f64)) -> u64 {
+        let begins = now.max(self.free[direction]);
+        self.free[direction] = begins + (bytes as f64 * self.factor / rate) as u64;
+        let at = begins + self.transfer(bytes, rate);
+        self.newest = self.newest.max(at);
+        self.newest
     }
 
     fn transfer(&mut self, bytes: usize, rate: f64) -> u64 {

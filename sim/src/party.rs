@@ -9,6 +9,7 @@ use std::sync::Arc;
 use quorate_crypto::hash::Digest;
 use quorate_crypto::kdf::Fresh;
 use quorate_keys::KnownKeys;
+use quorate_protocol::collective::HolderEvent;
 use quorate_protocol::draw::Role;
 use quorate_protocol::id::Time;
 use quorate_protocol::manifest::Mode;
@@ -156,6 +157,8 @@ pub struct Party {
     away: bool,
     says: bool,
     loss: Option<f64>,
+    /// Whether frames wait for one another on its line: in a session.
+    one_by_one: bool,
     /// When it learnt the newest list of keys it knows.
     learnt: Option<u64>,
     /// What it did in this round.
@@ -183,6 +186,7 @@ impl Party {
             away: false,
             says: false,
             loss: None,
+            one_by_one: false,
             learnt: None,
             stats: PartyStats::default(),
         }
@@ -250,10 +254,20 @@ impl Party {
         self.quits = gone.then(|| QUITS[second.min(4)]);
     }
 
+    /// Prepares for a session for a collective key, in which it takes part as a holder.
+    pub fn begin_session(&mut self, ctx: &RoundContext<'_>) {
+        let seed = Seed(ctx.config.seed);
+        self.roles = (false, true);
+        self.rng = seed.rng(Purpose::Machine, 0, self.index);
+        self.link = Link::new(seed, 0, self.index).losing(self.loss);
+        (self.leaves, self.quits, self.one_by_one) = (None, None, true);
+    }
+
     /// Gives what it did and forgets the round.
     pub fn end(&mut self) -> PartyStats {
         self.asked = false;
         self.roles = (false, false);
+        self.one_by_one = false;
         self.relays = 0;
         std::mem::take(&mut self.stats)
     }
@@ -303,7 +317,10 @@ impl Party {
         }
         let as_participant = self.roles.0
             && self.leaves != Some(Leaves::BeforeTraining)
-            && matches!(kind, wire::Announce::TYPE | wire::Roster::TYPE | wire::ResultNotice::TYPE);
+            && matches!(
+                kind,
+                wire::Announce::TYPE | wire::Roster::TYPE | wire::KeyNotice::TYPE | wire::ResultNotice::TYPE
+            );
         if as_participant {
             let (participant, rng) = (&mut self.participant, &mut self.rng);
             let result =
@@ -332,8 +349,10 @@ impl Party {
                 let stopped = quits == Some(Quits::WhileChecking) && self.relays > 1;
                 !stopped && !matches!(quits, Some(Quits::BeforeKey | Quits::AfterKey))
             }
-            wire::Close::TYPE => matches!(quits, None | Some(Quits::BeforeAnswer)),
-            wire::Locks::TYPE => quits.is_none(),
+            // A holder of a collective key goes through fewer stages: to quit while checking is to be gone before the lock.
+            wire::Close::TYPE | wire::SealedClose::TYPE => matches!(quits, None | Some(Quits::BeforeAnswer)),
+            wire::Locks::TYPE | wire::OpenAsk::TYPE | wire::BlameAsk::TYPE => quits.is_none(),
+            wire::KeyCall::TYPE..=wire::KeyDead::TYPE => true,
             _ => false,
         }
     }
@@ -358,7 +377,7 @@ impl Party {
         self.stats.clipped = clipped;
         let slots = match ctx.config.mode {
             Mode::Plain => Vec::new(),
-            Mode::Masked => plan
+            Mode::Masked | Mode::Homomorphic => plan
                 .codec()
                 .quantise(&update, weight, &mut ctx.oracle_coins(self.index))
                 .map(|quantised| quantised.slots().to_vec())
@@ -439,20 +458,29 @@ impl Party {
                 }
                 Output::Send { frame, .. } => {
                     self.stats.member_up += frame.len();
-                    let at = self.link.frame_up(now, frame.len());
+                    let at = if self.one_by_one {
+                        self.link.next_up(now, frame.len())
+                    } else {
+                        self.link.frame_up(now, frame.len())
+                    };
                     out.push(Emission { at, to: COORDINATOR, what: What::Frame(frame) });
                 }
                 Output::WakeAt(time) => {
                     let to = crate::event::address(self.index);
                     out.push(Emission { at: time.0.max(now + LOOKAHEAD), to, what: What::Wake });
                 }
-                Output::Event(MemberEvent::Answered { .. }) => self.stats.answered = true,
+                Output::Event(
+                    MemberEvent::Answered { .. } | MemberEvent::Holder(HolderEvent::Answered { .. }),
+                ) => self.stats.answered = true,
                 Output::Event(
                     MemberEvent::Refused(_) | MemberEvent::TwoHeaders(_) | MemberEvent::Equivocation(_),
                 ) => {
                     self.stats.faults += 1;
                 }
-                Output::Event(MemberEvent::Serving { .. } | MemberEvent::Wiped { .. })
+                Output::Event(MemberEvent::Holder(HolderEvent::Complained { .. })) => self.stats.faults += 1,
+                Output::Event(
+                    MemberEvent::Serving { .. } | MemberEvent::Wiped { .. } | MemberEvent::Holder(_),
+                )
                 | Output::Upload { .. } => {}
             }
         }

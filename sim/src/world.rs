@@ -29,8 +29,10 @@ use crate::link::LOOKAHEAD;
 use crate::party::{Party, PartyStats, RoundContext};
 use crate::seed::Seed;
 
+mod key;
 mod lists;
 
+pub use key::{KeyError, KeyStats};
 pub use lists::{BetweenError, Publication};
 
 /// Most events of one window; bounds the vectors in memory.

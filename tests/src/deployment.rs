@@ -8,11 +8,11 @@ use quorate_crypto::seal::SealSuite;
 use quorate_crypto::sign::SigningKey;
 use quorate_keys::{DeploymentId, EnrolmentRequest, KnownKeys, PartyId, Registry, TokenBook};
 use quorate_protocol::announce::Membership;
-use quorate_protocol::coordinator::{Coordinator, RoundConfig};
+use quorate_protocol::coordinator::{Coordinator, KeyPurpose, RoundConfig, SessionConfig};
 use quorate_protocol::epoch::{CeremonyParty, CommitteeSource, EpochEvidence, EpochRecord, PartyProof};
 use quorate_protocol::manifest::{CohortShape, CommitteeShape, Deadlines, Mode};
 use quorate_protocol::member::Member;
-use quorate_protocol::params::{PlanCache, committee_shape};
+use quorate_protocol::params::{PlanCache, committee_shape, holder_shape};
 use quorate_protocol::participant::Participant;
 use quorate_protocol::policy::{NamedCommittee, Policy};
 use rand_chacha::ChaCha20Rng;
@@ -90,6 +90,13 @@ impl Options {
         Self { suite, ..self }
     }
 
+    /// The same under a collective key.
+    #[must_use]
+    pub fn homomorphic(mut self) -> Self {
+        self.policy.allow_unproven = true;
+        Self { mode: Mode::Homomorphic, suite: Suite::R8192, ..self }
+    }
+
     fn enrolled(&self) -> u32 {
         let members = u32::from(self.members + self.spare);
         self.idle + if self.dual { self.participants.max(members) } else { self.participants + members }
@@ -103,6 +110,9 @@ impl Options {
 /// Virtual deadlines of every round.
 pub const DEADLINES: Deadlines =
     Deadlines { convene: 1_000, contribute: 5_000, check: 8_000, lock: 10_000, open: 12_000 };
+
+/// Milliseconds each phase of a session may take.
+pub const PATIENCE: u32 = 2_000;
 
 /// A deployment between rounds.
 pub struct Deployment {
@@ -224,6 +234,21 @@ impl Deployment {
         coordinator
     }
 
+    /// The session for a collective key of the options' members.
+    #[must_use]
+    pub fn session(&self) -> SessionConfig {
+        let config = self.config();
+        SessionConfig {
+            purpose: KeyPurpose::New(None),
+            shape: config.committee,
+            n_max: config.cohort.n_max,
+            openings: 100,
+            attempts: 3,
+            blames: 4,
+            patience: PATIENCE,
+        }
+    }
+
     /// The configuration of a round: as strict as the policy asks and no stricter.
     ///
     /// # Panics
@@ -237,6 +262,7 @@ impl Deployment {
         let schema = self.oracle.schema();
         let committee = match options.mode {
             Mode::Plain => CommitteeShape::default(),
+            Mode::Homomorphic => holder_shape(options.members).expect("holders of this number exist"),
             Mode::Masked => committee_shape(options.members, options.suite, n_max, &schema)
                 .expect("a committee of this size exists"),
         };

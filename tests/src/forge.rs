@@ -57,6 +57,7 @@ impl Deployment {
             policy: config.policy,
             keys: Digest::ZERO,
             previous: Digest::ZERO,
+            collective: None,
         }
     }
 

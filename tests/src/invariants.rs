@@ -10,11 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_crypto::hash::Digest;
 use quorate_crypto::hash::sha256;
+use quorate_protocol::collective::{HolderRecord, MakerRecord};
 use quorate_protocol::coordinator::{CoordinatorEvent, Opened};
 use quorate_protocol::id::SetId;
 use quorate_protocol::manifest::Mode;
 use quorate_protocol::record::{AttemptRecord, CoordinatorRecord, MemberRecord, ParticipantRecord};
-use quorate_protocol::wire::{Announce, Answer, Close, Contribution, Lock, ResultNotice, RoundKey};
+use quorate_protocol::wire::{
+    Announce, Answer, Close, Contribution, Lock, OpenAnswer, ResultNotice, RoundKey, SealedClose,
+    SealedContribution,
+};
 
 use crate::deployment::Deployment;
 use crate::oracle::Oracle;
@@ -33,6 +37,11 @@ pub struct Invariants {
     masks: BTreeMap<Digest, Digest>,
     opened: BTreeSet<u64>,
     attempt: Option<AttemptRecord>,
+    /// Number of the last session for a collective key.
+    session: u64,
+    openings: BTreeSet<(u32, Digest)>,
+    /// Sessions by holder: signed, or disclosed.
+    signed: BTreeSet<(u32, u64, bool)>,
     /// Newest list of keys by who made it durable; the coordinator is `None`.
     lists: BTreeMap<Option<u32>, u64>,
     strict: bool,
@@ -54,6 +63,9 @@ impl Invariants {
             masks: BTreeMap::new(),
             opened: BTreeSet::new(),
             attempt: None,
+            session: 0,
+            openings: BTreeSet::new(),
+            signed: BTreeSet::new(),
             lists: BTreeMap::new(),
             strict: true,
         }
@@ -77,6 +89,11 @@ impl Invariants {
                 assert!(self.results.insert(record.entry.round), "a round ends once");
             }
             CoordinatorRecord::Enrolled(_) => {}
+            CoordinatorRecord::Session(MakerRecord::Session(number)) => {
+                assert!(self.session < *number, "[CKG-1] numbers of sessions only go up");
+                self.session = *number;
+            }
+            CoordinatorRecord::Session(MakerRecord::Ready(_) | MakerRecord::Dead(_)) => {}
             CoordinatorRecord::Keys(record) => self.list(None, record.seq),
             CoordinatorRecord::Attempt(record) => {
                 assert!(self.attempt < Some(*record), "attempts at a seed only go up");
@@ -107,10 +124,23 @@ impl Invariants {
             MemberRecord::RoundKey(record) => {
                 self.keys.insert((index, record.key));
             }
-            MemberRecord::Lock(record) => {
+            MemberRecord::Lock(record) | MemberRecord::Holder(HolderRecord::Lock(record)) => {
                 let first = *self.locks.entry((index, record.set.sid)).or_insert(record.set);
                 assert_eq!(first, record.set, "[OPEN-1] one lock per member and round");
             }
+            MemberRecord::Holder(HolderRecord::Opened(opened)) => {
+                let fresh = self.openings.insert((index, opened.opening));
+                assert!(fresh, "[OPEN-5] an opening is counted, and answered, once");
+            }
+            MemberRecord::Holder(HolderRecord::Signed { number, .. }) => {
+                assert!(self.signed.insert((index, *number, true)));
+                assert!(!self.signed.contains(&(index, *number, false)), "[CKG-7] signed and disclosed");
+            }
+            MemberRecord::Holder(HolderRecord::Dead(number)) => {
+                assert!(self.signed.insert((index, *number, false)));
+                assert!(!self.signed.contains(&(index, *number, true)), "[CKG-7] signed and disclosed");
+            }
+            MemberRecord::Holder(_) => {}
         }
     }
 
@@ -128,8 +158,10 @@ impl Invariants {
             let durable = self.manifests.get(&announce.manifest.round);
             assert_eq!(durable, Some(&announce.manifest.hash()), "a manifest before its record");
         }
-        if let Some(close) = payload.parse::<Close>() {
-            assert!(self.closes.contains(close.set.root.as_bytes()), "a set before its record");
+        let set = (payload.parse::<Close>().map(|close| close.set))
+            .or_else(|| payload.parse::<SealedClose>().map(|close| close.set));
+        if let Some(set) = set {
+            assert!(self.closes.contains(set.root.as_bytes()), "a set before its record");
         }
         if payload.parse::<ResultNotice>().is_some() {
             assert!(!self.results.is_empty(), "a result before its record");
@@ -137,12 +169,9 @@ impl Invariants {
     }
 
     fn sent_by_participant(&mut self, index: u32, payload: &Payload) {
-        let (Payload::Contribution(_, vector), Some(contribution)) =
-            (payload, payload.parse::<Contribution>())
-        else {
-            return;
-        };
-        let hdr = contribution.header.hdr();
+        let hdr = (payload.parse::<Contribution>().map(|made| made.header.hdr()))
+            .or_else(|| payload.parse::<SealedContribution>().map(|made| made.header.hdr()));
+        let (Payload::Contribution(_, vector), Some(hdr)) = (payload, hdr) else { return };
         assert!(self.headers.contains(&(index, hdr)), "[MASK-4] a contribution before its record");
         if !vector.is_empty() {
             let first = *self.masks.entry(sha256(&[vector])).or_insert(hdr);
@@ -157,6 +186,12 @@ impl Invariants {
         if let Some(lock) = payload.parse::<Lock>() {
             let durable = self.locks.get(&(index, lock.set.sid));
             assert_eq!(durable, Some(&lock.set), "[OPEN-1] a lock before its record");
+        }
+        if let Some(answer) = payload.parse::<OpenAnswer>() {
+            let counted = self.openings.contains(&(index, answer.opening));
+            assert!(counted, "[OPEN-5] an answer that was not counted");
+            let durable = self.locks.get(&(index, answer.set.sid));
+            assert_eq!(durable, Some(&answer.set), "[OPEN-1] an answer for a set that was not locked");
         }
         if let Some(answer) = payload.parse::<Answer>() {
             let durable = self.locks.get(&(index, answer.set.sid));
@@ -182,7 +217,7 @@ impl Invariants {
         if !self.strict {
             return;
         }
-        if config.mode == Mode::Masked {
+        if config.mode != Mode::Plain {
             let expected = self.oracle.sums(&opened.included, opened.round);
             assert_eq!(opened.sums, expected, "the sum is not that of its set");
         }

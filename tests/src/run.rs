@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use quorate_protocol::coordinator::{ClosedSet, Coordinator, CoordinatorEvent, Opened};
+use quorate_protocol::coordinator::{ClosedSet, Coordinator, CoordinatorEvent, Opened, SessionConfig};
 use quorate_protocol::error::{Abort, DecodeError, Fault, FaultKind};
 use quorate_protocol::id::Time;
+use quorate_protocol::manifest::Mode;
 use quorate_protocol::member::{Member, MemberEvent};
 use quorate_protocol::outbox::Output;
 use quorate_protocol::participant::{Participant, ParticipantEvent};
@@ -253,11 +254,24 @@ impl<'a> Run<'a> {
     /// # Panics
     /// If the coordinator refuses it.
     pub fn start_with(&mut self, config: &quorate_protocol::coordinator::RoundConfig) -> u64 {
+        if config.mode == Mode::Homomorphic && self.coordinator.collective().is_none() {
+            self.key(&self.deployment.session());
+        }
         let plans = Arc::clone(&self.deployment.plans);
         self.round = self.coordinator.start_round(self.now, config, &plans).expect("the configuration works");
         self.spool.clear();
         self.pump_coordinator(None);
         self.round
+    }
+
+    /// Holds a session for a collective key, to its end.
+    ///
+    /// # Panics
+    /// If it cannot be begun.
+    pub fn key(&mut self, config: &SessionConfig) {
+        self.coordinator.start_session(self.now, config).expect("a session that can be held");
+        self.pump_coordinator(None);
+        self.settle();
     }
 
     /// One whole round: start, deliver until nothing is left, ending.
@@ -415,7 +429,7 @@ impl<'a> Run<'a> {
                     .filter_map(|(wanted, peer)| wanted.then_some(peer))
                     .collect()
             }
-            wire::Keys::TYPE | wire::ResultNotice::TYPE => vec![participant],
+            wire::Keys::TYPE | wire::ResultNotice::TYPE | wire::KeyNotice::TYPE => vec![participant],
             _ => vec![member],
         };
         let there = |peer: &Peer| match peer {
@@ -468,6 +482,7 @@ impl<'a> Run<'a> {
                     .expect("the spool gives back what was folded");
             }
             CoordinatorEvent::Invited { cohort, panel, .. } => self.invite(cohort, panel),
+            CoordinatorEvent::KeyCalled { parties, .. } => self.call_holders(parties),
             // A member has its lists from the participant of its party; one that is alone here is told by the test.
             CoordinatorEvent::Keys { .. } => {
                 self.members.values_mut().for_each(|member| member.trust(self.coordinator.keys()));
@@ -486,12 +501,18 @@ impl<'a> Run<'a> {
                 self.pump_participant(index);
             }
         }
-        for index in self.members.keys().copied().filter(|index| panel.contains(index)).collect::<Vec<_>>() {
-            if !self.participants.contains_key(&index) {
-                let seen = self.deployment.registry.len() as u64;
-                let poll = wire::encode(0, &wire::Poll { seen, keys: self.coordinator.keys().seq() });
-                self.send(Peer::Member(index), Peer::Coordinator, Payload::Frame(poll.into()));
-            }
+        let alone: Vec<u32> =
+            panel.iter().copied().filter(|index| !self.participants.contains_key(index)).collect();
+        self.call_holders(&alone);
+    }
+
+    /// Members poll, as the participants of their parties would.
+    fn call_holders(&mut self, parties: &[u32]) {
+        for index in self.members.keys().copied().filter(|index| parties.contains(index)).collect::<Vec<_>>()
+        {
+            let seen = self.deployment.registry.len() as u64;
+            let poll = wire::encode(0, &wire::Poll { seen, keys: self.coordinator.keys().seq() });
+            self.send(Peer::Member(index), Peer::Coordinator, Payload::Frame(poll.into()));
         }
     }
 

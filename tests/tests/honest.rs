@@ -63,3 +63,11 @@ fn post_quantum_sealing() {
 fn drawn_committee() {
     honest(Options { drawn: Some(10), ..Options::sized(6, 4) }, 3);
 }
+
+#[test]
+fn homomorphic() {
+    honest(Options::sized(5, 4).homomorphic(), 3);
+    honest(Options { dim: 17_000, ..Options::sized(6, 7).homomorphic() }, 1);
+    honest(Options { drawn: Some(10), ..Options::sized(6, 4).homomorphic() }, 2);
+    honest(Options { dual: true, ..Options::sized(8, 4).homomorphic() }, 2);
+}

@@ -20,6 +20,8 @@ use crate::pace::{Broken, Pace, write};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum From {
     Party,
+    /// A party that a session for a collective key has called: its part of the key is the one long frame a party sends.
+    Holder,
     Coordinator,
 }
 
@@ -27,8 +29,13 @@ impl From {
     /// The largest body of a type that this side may send.
     const fn limit(self, kind: u8) -> Option<usize> {
         match (self, kind) {
-            (Self::Party, 2 | 4 | 8 | 12 | 14 | 16 | 18 | 19)
-            | (Self::Coordinator, 1 | 3 | 5 | 6 | 7 | 9 | 11 | 13 | 15 | 17) => wire::limit(kind),
+            (Self::Party | Self::Holder, 2 | 4 | 8 | 12 | 14 | 16 | 18 | 19)
+            | (Self::Party | Self::Holder, 21 | 23 | 27 | 29 | 31 | 34 | 37 | 39)
+            | (Self::Holder, 25)
+            | (Self::Coordinator, 1 | 3 | 5 | 6 | 7 | 9 | 11 | 13 | 15 | 17)
+            | (Self::Coordinator, 20 | 22 | 24 | 26 | 28 | 30 | 32 | 33 | 35 | 36 | 38 | 41) => {
+                wire::limit(kind)
+            }
             _ => None,
         }
     }
@@ -38,10 +45,11 @@ impl From {
     }
 }
 
-/// The next frame; `None` at the end of the stream. Waits for its first byte as long as it takes.
+/// The next frame; `None` at the end of the stream. Waits for its first byte as long as it takes, and asks only then who
+/// sends it.
 pub(crate) async fn read(
     stream: &mut RecvStream,
-    from: From,
+    from: impl Fn() -> From,
     limits: &Limits,
 ) -> Result<Option<Vec<u8>>, Broken> {
     let mut first = [0; 1];
@@ -50,6 +58,7 @@ pub(crate) async fn read(
         Ok(None) => return Ok(None),
         Err(_) => return Err(Broken::Lost),
     }
+    let from = from();
     let mut pace = Pace::request(limits);
     let [a, b, c] = pace.exact(stream).await?;
     let length = u32::from_le_bytes([first[0], a, b, c]) as usize;
@@ -84,7 +93,8 @@ pub(crate) async fn send(stream: &mut SendStream, frame: &[u8], limits: &Limits)
 mod tests {
     use super::*;
     use quorate_protocol::wire::{
-        Announce, Call, Commit, Commitments, Contribution, Keys, Message as _, Poll, SeedReveal,
+        Announce, Call, Commit, Commitments, Contribution, Keys, Message as _, Poll, SealedContribution,
+        SeedReveal,
     };
 
     #[test]
@@ -100,6 +110,14 @@ mod tests {
             assert!(From::Party.limit(up).is_some() && From::Coordinator.limit(down).is_some());
         }
         assert_eq!(From::Party.largest(), (1 << 20) + HEADER);
-        assert_eq!(From::Coordinator.largest(), (8 << 20) + HEADER);
+        assert_eq!(From::Holder.largest(), (18 << 20) + HEADER);
+        assert_eq!(From::Coordinator.largest(), (13 << 20) + HEADER);
+        // Every type has one direction, but for those that travel as uploads.
+        for kind in 1..=41 {
+            let ways =
+                [From::Holder, From::Coordinator].iter().filter(|from| from.limit(kind).is_some()).count();
+            let upload = matches!(kind, Contribution::TYPE | SealedContribution::TYPE);
+            assert_eq!(ways, usize::from(!upload), "{kind}");
+        }
     }
 }

@@ -96,6 +96,11 @@ pub trait Handler: Send + Sync + 'static {
         async { None }
     }
 
+    /// Whether a session for a collective key has called this party: only then it may send as much as its part of the key.
+    fn is_called(&self, _peer: Peer) -> bool {
+        false
+    }
+
     /// The key of a party that may have a certificate; `None` for an unknown or an evicted one.
     fn key(&self, index: u32) -> impl Future<Output = Option<PublicKey>> + Send;
 }

@@ -65,8 +65,9 @@ impl Default for Limits {
             rate: 4 << 10,
             rate_window: Duration::from_secs(10),
             staging: 256 << 20,
-            queue_frames: 64,
-            queue_bytes: 32 << 20,
+            // What 128 dealers sent to one holder of a collective key, and more.
+            queue_frames: 192,
+            queue_bytes: 48 << 20,
             party_certificate: Duration::from_secs(3_600),
             server_certificate: Duration::from_secs(30 * 86_400),
         }

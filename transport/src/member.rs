@@ -99,7 +99,8 @@ async fn open_control<H: Handler>(
 
 async fn read_frames<H: Handler>(shared: &Arc<Shared<H>>, peer: Peer, mut recv: RecvStream) -> Broken {
     loop {
-        match framing::read(&mut recv, From::Party, &shared.limits).await {
+        let from = || if shared.handler.is_called(peer) { From::Holder } else { From::Party };
+        match framing::read(&mut recv, from, &shared.limits).await {
             Ok(Some(frame)) => shared.handler.frame(peer, frame).await,
             Ok(None) => return Broken::Lost,
             Err(broken) => return broken,

@@ -259,7 +259,7 @@ impl Drop for Session {
 
 async fn read(mut recv: RecvStream, queue: mpsc::Sender<Result<Vec<u8>, Broken>>, limits: Arc<Limits>) {
     loop {
-        let next = match framing::read(&mut recv, From::Coordinator, &limits).await {
+        let next = match framing::read(&mut recv, || From::Coordinator, &limits).await {
             Ok(Some(frame)) => Ok(frame),
             Ok(None) => Err(Broken::Lost),
             Err(broken) => Err(broken),

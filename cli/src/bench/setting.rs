@@ -110,6 +110,7 @@ fn manifest(config: &RoundConfig) -> Manifest {
         policy: config.policy,
         keys: Digest::ZERO,
         previous: Digest::ZERO,
+        collective: None,
     }
 }
 

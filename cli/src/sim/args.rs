@@ -51,6 +51,9 @@ pub enum ModeName {
     Plain,
     /// Masked vectors, secrets shared to a committee
     Masked,
+    /// Masked vectors, secrets encrypted under a key that holders open together; safe only if coordinator and
+    /// participants do not collude
+    Homomorphic,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -136,6 +139,7 @@ pub struct RunArgs {
 const RUN_EXAMPLES: &str = "Examples:
   quorate sim run
   quorate sim run --compare plain,masked --rounds 10
+  quorate sim run --mode homomorphic --task synthetic --participants 1000
   quorate sim run --task synthetic --participants 10000 --dim 100000 --json
   quorate sim run --task logistic --participants 200 --dropout 0.3 --out my-run
   quorate sim run --transport quic --task logistic --participants 50 --rounds 3 --dropout 0
@@ -167,6 +171,7 @@ const fn mode(name: ModeName) -> Mode {
     match name {
         ModeName::Plain => Mode::Plain,
         ModeName::Masked => Mode::Masked,
+        ModeName::Homomorphic => Mode::Homomorphic,
     }
 }
 

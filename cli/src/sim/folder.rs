@@ -7,7 +7,7 @@ use quorate_protocol::manifest::Mode;
 use quorate_sim::config::SimConfig;
 use quorate_sim::report::write_atomic;
 
-use super::{default_root, label};
+use super::default_root;
 use crate::error::Failure;
 
 /// Makes the folder of a run.
@@ -38,7 +38,7 @@ pub fn prepare(wanted: Option<&Path>, config: &SimConfig, compare: bool) -> Resu
 
 /// Notes which runs a comparison is made of, so that it can be resumed as a whole.
 pub fn note_modes(folder: &Path, modes: &[Mode]) -> Result<(), Failure> {
-    let text: String = modes.iter().map(|&mode| format!("{}\n", label(mode))).collect();
+    let text: String = modes.iter().map(|&mode| format!("{}\n", mode.name())).collect();
     write_atomic(&folder.join(MODES), text.as_bytes())
         .map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))
 }
@@ -46,10 +46,10 @@ pub fn note_modes(folder: &Path, modes: &[Mode]) -> Result<(), Failure> {
 /// The runs of a comparison; `None` if the folder holds none.
 pub fn noted_modes(folder: &Path) -> Result<Option<Vec<Mode>>, Failure> {
     let Ok(text) = fs::read_to_string(folder.join(MODES)) else { return Ok(None) };
-    let known = |line: &str| [Mode::Plain, Mode::Masked].into_iter().find(|&mode| label(mode) == line);
+    let known = |line: &str| Mode::ALL.into_iter().find(|mode| mode.name() == line);
     let modes: Option<Vec<Mode>> = text.lines().map(known).collect();
     let unknown = || Failure::usage(format!("{}: not a file of this version", folder.join(MODES).display()));
-    modes.filter(|modes| !modes.is_empty() && modes.len() <= 2).map(Some).ok_or_else(unknown)
+    modes.filter(|modes| !modes.is_empty() && modes.len() <= Mode::ALL.len()).map(Some).ok_or_else(unknown)
 }
 
 /// One mode a line.
@@ -65,7 +65,7 @@ fn is_free(folder: &Path) -> bool {
 
 /// `quorate-runs/TASK-MODE-seedSEED`, with a number behind it from the second time on.
 fn free_default(config: &SimConfig, compare: bool) -> PathBuf {
-    let mode = if compare { "compare" } else { label(config.mode) };
+    let mode = if compare { "compare" } else { config.mode.name() };
     let name = format!("{}-{mode}-seed{}", config.task, config.seed);
     let first = default_root().join(&name);
     let numbered = |n: u32| default_root().join(format!("{name}-{n}"));

@@ -68,7 +68,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         folder::note_modes(&folder, &modes)?;
     }
     for (config, task) in resolved {
-        let own = if compare { folder.join(label(config.mode)) } else { folder.clone() };
+        let own = if compare { folder.join(config.mode.name()) } else { folder.clone() };
         std::fs::create_dir_all(&own)
             .map_err(|error| Failure::usage(format!("{}: {error}", own.display())))?;
         let experiment = Experiment::new(config, task, &own).map_err(|error| explain(&error, &own))?;
@@ -85,7 +85,7 @@ fn start_over_quic(args: &RunArgs, resolved: Vec<Resolved>, folder: &Path) -> Re
     let (stop, compare) = (stop_flag(), resolved.len() > 1);
     let mut finished = Vec::new();
     for (config, task) in resolved {
-        let label = label(config.mode);
+        let label = config.mode.name();
         let own = if compare { folder.join(label) } else { folder.to_owned() };
         std::fs::create_dir_all(&own)
             .map_err(|error| Failure::usage(format!("{}: {error}", own.display())))?;
@@ -106,7 +106,7 @@ fn play_all(folder: &Path, modes: &[Mode], json: bool) -> Result<(), Failure> {
     let stop = stop_flag();
     let mut finished = Vec::new();
     for mode in modes {
-        let own = folder.join(label(*mode));
+        let own = folder.join(mode.name());
         let experiment = Experiment::load(&own).map_err(|error| explain(&error, &own))?;
         finished.push(play(experiment, (&own, folder), &stop, json)?);
     }
@@ -144,13 +144,6 @@ fn threads(wanted: Option<usize>) -> Result<(), Failure> {
     pool.build_global().map_err(Failure::usage)
 }
 
-const fn label(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Plain => "plain",
-        Mode::Masked => "masked",
-    }
-}
-
 /// Plays all rounds with a live table and writes the report into the run's folder; what is resumed after a stop is
 /// `whole`, the run or the comparison it belongs to.
 fn play(
@@ -179,7 +172,7 @@ fn play(
     }
     screen.clear();
     let (label, summary, rows) =
-        (label(experiment.config().mode), experiment.summary(), experiment.rows().to_vec());
+        (experiment.config().mode.name(), experiment.summary(), experiment.rows().to_vec());
     write_run(folder, Run { label, summary: &summary, rounds: &rows })
         .map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))?;
     Ok(Finished { label, summary, rows, is_virtual: true })

@@ -96,6 +96,10 @@ fn introduce(config: &SimConfig) {
     let protection = match config.mode {
         Mode::Plain => "plain, no protection".to_owned(),
         Mode::Masked => format!("masked, suite {}, committee of {}", config.suite.name(), config.committee),
+        Mode::Homomorphic => {
+            let caveat = config.mode.caveat().unwrap_or_default();
+            format!("homomorphic, collective key of {} holders; {caveat}", config.committee)
+        }
     };
     eprintln!(
         "{}: {} participants, {} a round, {} coordinates of {} bits, {:.0} % drop-out, seed {}\n{protection}",

@@ -117,6 +117,7 @@ impl Hall {
             policy: Digest::ZERO,
             keys: Digest::ZERO,
             previous: Digest::ZERO,
+            collective: None,
         }
     }
 

@@ -60,11 +60,18 @@ pub(super) fn read(jobs: &Section<'_>, base: &Path, policy: &Policy) -> Vec<JobP
 }
 
 fn job(name: String, section: &Section<'_>, base: &Path, policy: &Policy) -> JobPlan {
-    let modes = [("masked", Mode::Masked), ("plain", Mode::Plain)];
+    let modes = [("masked", Mode::Masked), ("homomorphic", Mode::Homomorphic), ("plain", Mode::Plain)];
     let mode = section.choice("mode", &modes).unwrap_or(Mode::Masked);
     let allow_plain = section.flag("allow_plain").unwrap_or(false);
     if mode == Mode::Plain && !allow_plain {
         section.wrong("mode", "is plain, which protects nothing", "set allow_plain = true if that is meant");
+    }
+    if mode == Mode::Homomorphic && !policy.allow_unproven {
+        section.wrong(
+            "mode",
+            "is homomorphic, which is safe only if the coordinator and participants do not collude",
+            "set policy.allow_unproven = true if that is meant",
+        );
     }
     let suites = [
         ("auto", None),
@@ -74,6 +81,10 @@ fn job(name: String, section: &Section<'_>, base: &Path, policy: &Policy) -> Job
     ];
     let suite = section.choice("suite", &suites).flatten();
     let seals = [("x25519", SealSuite::X25519), ("xwing", SealSuite::XWing)];
+    let other = suite.is_some_and(|suite| suite != Suite::R8192);
+    if mode == Mode::Homomorphic && other {
+        section.wrong("suite", "is not that of collective keys", "set suite = \"R8192\" or \"auto\"");
+    }
     let schema = schema(section);
     let target = section.need("target", section.small("target", 1..=MAX_COHORT), "100").unwrap_or(1);
     let over = section.small("over_selection", 0..=1000).unwrap_or(20);

@@ -27,6 +27,7 @@ use quorate_transport::Limits;
 use crate::audit::{AuditPlaces, Copies};
 use crate::job::Job;
 
+mod collective;
 mod findings;
 mod jobs;
 mod keys;
@@ -37,6 +38,7 @@ mod schema;
 mod sections;
 mod tree;
 
+pub use collective::CollectivePlan;
 pub use findings::{Finding, Findings};
 pub use jobs::{InitialModel, JobPlan};
 pub use keys::{KeysConfig, ProviderPlan};
@@ -218,6 +220,8 @@ pub struct Config {
     pub enrolment: Enrolment,
     /// Epochs.
     pub epoch: EpochPlan,
+    /// Collective keys of jobs in mode `homomorphic`.
+    pub collective: CollectivePlan,
     /// The operator's policy, whose hash is in every manifest.
     pub policy: Policy,
     /// How keys are looked after.

@@ -6,7 +6,7 @@ use quorate_keys::{Head, PartyId};
 use quorate_protocol::coordinator::RoundConfig;
 use quorate_protocol::epoch::{CommitteeSource, EpochRecord};
 use quorate_protocol::error::PolicyBreach;
-use quorate_protocol::manifest::{CommitteeShape, Manifest, Mode, VERSION};
+use quorate_protocol::manifest::{Collective, CommitteeShape, Manifest, Mode, VERSION};
 use quorate_protocol::params::{self, PlanError, RoundPlan, Sizing};
 use quorate_protocol::policy::Policy;
 use thiserror::Error;
@@ -91,7 +91,7 @@ impl<'a> Surroundings<'a> {
     /// The job with all its numbers.
     pub(super) fn fit(&self, plan: &JobPlan) -> Result<Job, Misfit> {
         let mut job = plan.job.clone();
-        if job.round.mode == Mode::Masked {
+        if job.round.mode != Mode::Plain {
             let bound = self.policy.cohort_bound(&self.record);
             let cohort = &mut job.round.cohort;
             (cohort.f, cohort.kappa) = (bound, bound);
@@ -114,6 +114,10 @@ impl<'a> Surroundings<'a> {
         if n_min > width {
             return Err(Misfit::Width { n_min, width });
         }
+        if job.round.mode == Mode::Homomorphic {
+            job.round.suite = Suite::R8192;
+            job.round.committee = params::holder_shape(plan.committee)?;
+        }
         if job.round.mode == Mode::Masked {
             job.round.suite = plan.suite.unwrap_or_else(|| smallest(plan, &job.round));
             job.round.committee = shape(plan, &job.round)?;
@@ -129,7 +133,7 @@ impl<'a> Surroundings<'a> {
 /// How many parties a named committee is made of: half as many again as serve, if the c corrupt members that the
 /// largest committee withstands are then still a quarter of them (`named_corrupt_permille`, rounded down).
 pub(super) fn named_by_default(plans: &[JobPlan]) -> u32 {
-    let masked = plans.iter().filter(|plan| plan.job.round.mode == Mode::Masked);
+    let masked = plans.iter().filter(|plan| plan.job.round.mode != Mode::Plain);
     let m = u32::from(masked.map(|plan| plan.committee).max().unwrap_or(0));
     (m * 3 / 2).min(m.saturating_sub(1) / 3 * 4 + 3).max(m)
 }
@@ -211,5 +215,7 @@ fn manifest(round: &RoundConfig) -> Manifest {
         policy: round.policy,
         keys: zero,
         previous: zero,
+        // Which key is known only when the round begins.
+        collective: (round.mode == Mode::Homomorphic).then_some(Collective { record: zero, unproven: true }),
     }
 }

@@ -39,6 +39,8 @@ mirror! {
         enrolment: Enrolment,
         /// Epochs and committees.
         epoch: Epoch,
+        /// Collective keys of jobs in mode homomorphic.
+        collective: Collective,
         /// The operator's policy.
         policy: Policy,
         /// How keys are looked after.
@@ -215,6 +217,25 @@ mirror! {
         /// Whether growth begins a new epoch.
         renew_on_growth: bool,
     }
+    /// Collective keys of jobs in mode homomorphic
+    Collective {
+        /// How long each phase of a session waits for its holders.
+        patience: String,
+        /// Most openings of one key.
+        openings: u32,
+        /// Most sets of responders for one set of contributions.
+        attempts: u8,
+        /// Most blames of one key.
+        blames: u16,
+        /// Rounds after which the next key is made.
+        rekey_rounds: u64,
+        /// Time after which the next key is made.
+        rekey_after: String,
+        /// Rounds after which the shares are refreshed.
+        refresh_rounds: u64,
+        /// Time after which the shares are refreshed.
+        refresh_after: String,
+    }
     /// The operator's policy
     Policy {
         /// Longest update.
@@ -243,10 +264,18 @@ mirror! {
         min_detected: u16,
         /// Largest share of the cohort that may be missing, in thousandths.
         max_missing_permille: u32,
+        /// Whether mode homomorphic is allowed: safe only if the coordinator and participants do not collude.
+        allow_unproven: bool,
+        /// Most openings of a collective key.
+        max_openings: u32,
+        /// Most sets of responders for one set of contributions.
+        max_attempts: u8,
+        /// Most blames of a collective key.
+        max_blames: u16,
     }
     /// A training job
     Job {
-        /// masked or plain.
+        /// masked, homomorphic or plain.
         mode: String,
         /// Whether plain is meant.
         allow_plain: bool,

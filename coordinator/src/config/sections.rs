@@ -38,6 +38,7 @@ pub(super) fn read(root: &Section<'_>, base: &Path) -> Config {
         admin: admin(&root.section("admin"), base),
         enrolment: enrolment(&root.section("enrolment")),
         epoch,
+        collective: super::collective::read(&root.section("collective")),
         policy: policy(&root.section("policy"), named),
         rotation: super::rotation::read(&root.section("rotation"), &root.section("approvers"), base),
         copies: copies(&root.section("audit"), base),
@@ -222,8 +223,19 @@ fn policy(section: &Section<'_>, named: bool) -> Policy {
     policy.min_detected = detected.unwrap_or(policy.min_detected);
     let life = section.duration("max_key_life", SECOND..=MOST_MILLIS).map(millis);
     policy.max_key_life = life.unwrap_or(policy.max_key_life);
+    policy.allow_unproven = section.flag("allow_unproven").unwrap_or(policy.allow_unproven);
+    number_of_keys(section, &mut policy);
     section.finish();
     policy
+}
+
+/// Caps of collective keys.
+fn number_of_keys(section: &Section<'_>, policy: &mut Policy) {
+    policy.max_openings = section.small("max_openings", 1..=u32::MAX).unwrap_or(policy.max_openings);
+    let attempts = section.small("max_attempts", 1..=255).and_then(|n| u8::try_from(n).ok());
+    policy.max_attempts = attempts.unwrap_or(policy.max_attempts);
+    let blames = section.small("max_blames", 0..=65_535).and_then(|n| u16::try_from(n).ok());
+    policy.max_blames = blames.unwrap_or(policy.max_blames);
 }
 
 fn copies(section: &Section<'_>, base: &Path) -> Copies {

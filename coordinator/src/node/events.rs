@@ -7,12 +7,11 @@ use std::time::Duration;
 use quorate_protocol::coordinator::{Coordinator, CoordinatorEvent};
 use quorate_protocol::error::Abort;
 use quorate_protocol::id::Time;
-use quorate_protocol::manifest::Mode;
 use quorate_protocol::transcript;
 
 use super::NodeError;
 use super::learn::model_row;
-use super::play::{Current, mode};
+use super::play::Current;
 use super::task::{Task, wall};
 use crate::events;
 use crate::hub::OpenRound;
@@ -78,6 +77,10 @@ impl<S: Store> Task<S> {
                 }
             }
             CoordinatorEvent::TwoHeaders(pair) => events::two_headers(pair[0].0.sender.index),
+            CoordinatorEvent::TwoSealedHeaders(pair) => events::two_headers(pair[0].0.sender.index),
+            CoordinatorEvent::KeyCalled { session, parties } => self.key_called(session, parties),
+            CoordinatorEvent::KeyReady { session, record } => self.key_ready(session, &record),
+            CoordinatorEvent::KeyDead(dead) => self.key_dead(&dead),
             CoordinatorEvent::Keys { seq } => self.published_keys(seq),
             CoordinatorEvent::Settled { .. } | CoordinatorEvent::Withdraw { .. } => {}
         }
@@ -134,7 +137,7 @@ impl<S: Store> Task<S> {
         let row = RoundBegun {
             number: current.round,
             job: job.name.clone(),
-            mode: mode(job.round.mode == Mode::Plain),
+            mode: job.round.mode.name(),
             started: current.started,
             invited,
         };

@@ -78,6 +78,9 @@ impl<S: Store> Task<S> {
 
     /// Between rounds: takes what waits into force; whether there was something.
     pub(super) fn publish_waiting(&mut self) -> Result<bool, NodeError> {
+        if !self.publications.is_empty() {
+            self.end_session()?;
+        }
         let Some(Waiting { publication, answer }) = self.publications.pop_front() else { return Ok(false) };
         let Publication { list, identity, .. } = *publication;
         let outcome = match self.service.publish_keys(list, identity) {

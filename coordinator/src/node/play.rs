@@ -133,7 +133,7 @@ impl<S: Store> Task<S> {
                 let panel = |drawn: &Drawn| drawn.panel.iter().filter(|index| here(index)).count() as u32;
                 let (cohort, panel) = drawn.as_ref().map_or((0, 0), |drawn| (cohort(drawn), panel(drawn)));
                 let wanted = entry.job.wanted.max(entry.job.round.cohort.n_min);
-                let members = u32::from(entry.job.round.committee.m);
+                let members = coordinator.members_wanted(&entry.job.round);
                 let open = !entry.job.is_done(entry.opened);
                 Candidate { open, fits: entry.fits, due: entry.due.0, wanted, members, cohort, panel }
             })
@@ -155,6 +155,7 @@ impl<S: Store> Task<S> {
         let registered =
             self.service.coordinator().map_or(0, |coordinator| coordinator.registry().len() as u32);
         let config = self.plan.ceremony_of(parties, registered, (&self.renewals, &self.shared.evicted()));
+        self.end_session()?;
         match self.service.start_ceremony(self.now(), &config) {
             Ok(_) => Ok(true),
             Err(error) => {
@@ -180,6 +181,9 @@ impl<S: Store> Task<S> {
         let Some(entry) = self.jobs.get(at) else { return Ok(false) };
         let config = entry.job.round_from(entry.model.current().hash);
         self.serve();
+        if config.mode == Mode::Homomorphic && !self.keyed()? {
+            return Ok(false);
+        }
         let now = self.now();
         if !self.count_round() {
             return Ok(false);
@@ -221,8 +225,8 @@ impl<S: Store> Task<S> {
         let vector_bytes = plan.map_or(0, |plan| plan.vector_bytes() as u64);
         let entry = &mut self.jobs[at];
         entry.trouble = None;
-        let plain = entry.job.round.mode == Mode::Plain;
-        let stage = if plain { Stage::Contribute } else { Stage::Convene };
+        let convenes = entry.job.round.mode == Mode::Masked;
+        let stage = if convenes { Stage::Convene } else { Stage::Contribute };
         let started = wall();
         self.current = Some(Current {
             round,
@@ -339,7 +343,7 @@ impl<S: Store> Task<S> {
         let own = || self.why.clone().filter(|_| self.current.is_none());
         JobStatus {
             name: entry.job.name.clone(),
-            mode: mode(entry.job.round.mode == Mode::Plain).to_owned(),
+            mode: entry.job.round.mode.name().to_owned(),
             version: entry.model.current().version,
             model: entry.model.current().hash.to_hex(),
             opened: entry.opened,
@@ -374,10 +378,6 @@ impl Plan {
         let (rounds, restarts) = (self.rounds, self.restarts);
         CeremonyConfig { parties, committee, cohort_width, rounds, patience, restarts }
     }
-}
-
-pub(super) const fn mode(plain: bool) -> &'static str {
-    if plain { "plain" } else { "masked" }
 }
 
 /// Milliseconds between the first ceremony that gave no seed and the next.

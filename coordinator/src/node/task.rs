@@ -15,7 +15,7 @@ use quorate_transport::{Peer, Server};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
-use super::{Fit, NodeError, Stop, contribute, enrol, keys, play, renew};
+use super::{Fit, NodeError, Stop, collective, contribute, enrol, keys, play, renew};
 use crate::audit::{self, Particulars};
 use crate::config::Retention;
 use crate::hub::{Command, Hub, Shared};
@@ -63,6 +63,8 @@ pub(super) struct Task<S> {
     /// Length of the vectors of the round under way.
     pub(super) vector_bytes: u64,
     pub(super) drawn: Option<play::Forecast>,
+    /// Of jobs in mode `homomorphic`.
+    pub(super) collective: collective::Collective,
     pub(super) enrolments: Vec<enrol::Enrolment>,
     /// Parties' next keys.
     pub(super) renewals: renew::Renewals,

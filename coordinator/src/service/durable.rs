@@ -94,7 +94,8 @@ impl Running {
             CoordinatorRecord::Close(_)
             | CoordinatorRecord::Result(_)
             | CoordinatorRecord::Enrolled(_)
-            | CoordinatorRecord::Attempt(_) => self.ledger.append(record),
+            | CoordinatorRecord::Attempt(_)
+            | CoordinatorRecord::Session(_) => self.ledger.append(record),
         }
     }
 

@@ -45,8 +45,8 @@ pub(crate) const UNIFORM_CHECKS: usize = 3;
 pub(crate) const MASK: i64 = 1 << 28;
 /// Largest |⟨ρ, (S, e)⟩| of an honest holder: N·(1 + 50).
 pub(crate) const LARGEST_PROJECTION: i64 = 51 * DEGREE as i64;
-/// Words of one row of bits.
-const ROW_WORDS: usize = 2 * DEGREE / 64;
+/// Bytes of one row of bits.
+const ROW_BYTES: usize = 2 * DEGREE / 8;
 
 /// What check values say of a dealing.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,27 +61,32 @@ pub enum DealOutcome {
     WrongSecret,
 }
 
-/// The rows of bits of [CKG-4].
-pub(crate) struct Rows(Vec<u64>);
+/// The rows of bits of [CKG-4], by groups of eight columns: a byte of every row, then the next eight columns.
+pub(crate) struct Rows(Vec<u8>);
 
 impl Rows {
     pub(crate) fn new(commitment: &Digest, ctx: &DealContext) -> Self {
         let mut xof = challenge(commitment, ctx);
-        let mut bytes = vec![0; 8 * ROWS * ROW_WORDS];
-        xof.fill(&mut bytes);
-        Self(bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect())
+        let mut groups = vec![0; ROWS * ROW_BYTES];
+        let mut row = [0; ROW_BYTES];
+        for at in 0..ROWS {
+            xof.fill(&mut row);
+            groups[at..].iter_mut().step_by(ROWS).zip(row).for_each(|(out, byte)| *out = byte);
+        }
+        Self(groups)
     }
 
-    /// Σ of the values whose bits are set, row by row. The values are below 2⁴⁵, so nothing overflows.
+    /// Σ of the values whose bits are set, row by row. The values are below 2⁴⁵, so nothing overflows. All 256 sums of
+    /// eight values are made once and looked up by every row: what is looked up depends on public bits only.
     fn sums(&self, values: &[u64], out: &mut [u64]) {
-        for (row, out) in self.0.chunks_exact(ROW_WORDS).zip(out) {
-            let mut sum = 0_u64;
-            for (bits, values) in row.iter().zip(values.chunks_exact(64)) {
-                for (at, value) in values.iter().enumerate() {
-                    sum += value & (bits >> at & 1).wrapping_neg();
-                }
+        let mut sums = Zeroizing::new([0_u64; 256]);
+        out.fill(0);
+        for (bytes, eight) in self.0.chunks_exact(ROWS).zip(values.as_chunks::<8>().0) {
+            for (at, value) in eight.iter().enumerate() {
+                let (without, with) = sums.split_at_mut(1 << at);
+                with.iter_mut().zip(without).for_each(|(with, without)| *with = *without + value);
             }
-            *out = sum;
+            out.iter_mut().zip(bytes).for_each(|(out, &byte)| *out += sums[usize::from(byte)]);
         }
     }
 
@@ -92,9 +97,11 @@ impl Rows {
         let shifted: Zeroizing<Vec<u64>> = Zeroizing::new(shifted.collect());
         let mut sums = Zeroizing::new(vec![0; ROWS]);
         self.sums(&shifted, &mut sums);
-        let ones = |row: &[u64]| row.iter().map(|bits| i64::from(bits.count_ones())).sum::<i64>();
-        let rows = self.0.chunks_exact(ROW_WORDS);
-        Zeroizing::new(sums.iter().zip(rows).map(|(&sum, row)| sum.cast_signed() - 64 * ones(row)).collect())
+        let mut ones = vec![0; ROWS];
+        for bytes in self.0.chunks_exact(ROWS) {
+            ones.iter_mut().zip(bytes).for_each(|(ones, byte)| *ones += i64::from(byte.count_ones()));
+        }
+        Zeroizing::new(sums.iter().zip(ones).map(|(&sum, ones)| sum.cast_signed() - 64 * ones).collect())
     }
 }
 

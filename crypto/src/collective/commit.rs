@@ -84,18 +84,25 @@ impl C1Commitment {
 /// Whether the commitments of a set add up to the sum of its c₁, and are as many as it has ([OPEN-6]).
 #[must_use]
 pub fn commitments_fit<'a>(commitments: impl IntoIterator<Item = &'a C1Commitment>, sum: &SummedC1) -> bool {
-    let (mut total, mut count) = (RistrettoPoint::identity(), 0);
-    for commitment in commitments {
-        let Some(point) = commitment.point() else { return false };
-        total += point;
-        count += 1;
-    }
+    let Some((total, count)) = add_up(commitments) else { return false };
     let mut hashes = hash(&sum.words);
     for (at, (word, carry)) in hashes.iter_mut().zip(&sum.carries).enumerate() {
         // Below count·qᵢ: the carries are below count.
         *word += u64::from(*carry) * PRIMES[at / SHORT];
     }
     count == sum.count() && total == multiple(&hashes)
+}
+
+/// The sum of commitments, and how many they are; none if one is no point.
+pub(crate) fn add_up<'a>(
+    commitments: impl IntoIterator<Item = &'a C1Commitment>,
+) -> Option<(RistrettoPoint, u32)> {
+    let (mut total, mut count) = (RistrettoPoint::identity(), 0);
+    for commitment in commitments {
+        total += commitment.point()?;
+        count += 1;
+    }
+    Some((total, count))
 }
 
 /// Makes generators and ring elements, once a process, ahead of their use.
@@ -123,7 +130,7 @@ pub(crate) fn hash(words: &[u64]) -> Vec<u64> {
 }
 
 /// Σ_l y_l·G_l for the residues, or sums of residues, of a hash.
-fn multiple(hashes: &[u64]) -> RistrettoPoint {
+pub(crate) fn multiple(hashes: &[u64]) -> RistrettoPoint {
     let scalar = |lanes: &[u64; LANES]| {
         let mut limbs = [0_u64; LANES];
         for (lane, &word) in lanes.iter().enumerate() {

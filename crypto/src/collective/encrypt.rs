@@ -14,7 +14,7 @@
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::commit::{HASH_WORDS, hash};
+use super::commit::{C1Commitment, HASH_WORDS, add_up, hash, multiple};
 use super::element::{DEGREE, ELEMENT_BYTES, Element, PLANES, WORDS, ntt};
 use super::keygen::CollectiveKey;
 use super::{CollectiveError, noise};
@@ -29,6 +29,8 @@ use crate::ring::round::Rounding;
 pub(crate) const WORD_BYTES: usize = 6;
 /// Bytes of c₀ and of an answer.
 pub(crate) const TOP_BYTES: usize = WORD_BYTES * DEGREE;
+/// Bytes of a ciphertext: c₀ and c₁.
+pub const CIPHERTEXT_BYTES: usize = TOP_BYTES + ELEMENT_BYTES;
 /// 2⁴⁸/t: the step of the plaintext in a rounded word.
 pub(crate) const STEP_BITS: u32 = 28;
 pub(crate) const TOP_MASK: u64 = (1 << 48) - 1;
@@ -193,22 +195,24 @@ impl CiphertextSum {
         Ok(())
     }
 
-    /// Takes a ciphertext out that was added.
+    /// Adds all of another sum.
     ///
     /// # Errors
-    /// Bytes that are no ciphertext, or one that cannot be in the sum.
-    pub fn sub(&mut self, ciphertext: &Ciphertext) -> Result<(), CollectiveError> {
-        let (c0, c1) = parts(ciphertext)?;
-        let hashes = hash(c1.words());
-        let less = |sums: &[u64], words: &[u64]| sums.iter().zip(words).any(|(sum, word)| sum < word);
-        if self.count == 0 || less(&self.c1, c1.words()) || less(&self.hashes, &hashes) {
-            return Err(CollectiveError::Malformed);
-        }
-        self.count -= 1;
-        self.c0.iter_mut().zip(&c0).for_each(|(sum, word)| *sum = sum.wrapping_sub(*word) & TOP_MASK);
-        self.c1.iter_mut().zip(c1.words()).for_each(|(sum, word)| *sum -= word);
-        self.hashes.iter_mut().zip(&hashes).for_each(|(sum, word)| *sum -= word);
+    /// More than n_max together; then nothing changes.
+    pub fn merge(&mut self, other: &Self) -> Result<(), CollectiveError> {
+        let count = self.count.checked_add(other.count).filter(|count| *count <= self.n_max);
+        self.count = count.ok_or(CollectiveError::TooMany)?;
+        self.c0.iter_mut().zip(&other.c0).for_each(|(sum, word)| *sum = sum.wrapping_add(*word) & TOP_MASK);
+        self.c1.iter_mut().zip(&other.c1).for_each(|(sum, word)| *sum += word);
+        self.hashes.iter_mut().zip(&other.hashes).for_each(|(sum, word)| *sum += word);
         Ok(())
+    }
+
+    /// Whether these commitments add up to the sum, and are as many as it has: what members will find ([OPEN-6]).
+    #[must_use]
+    pub fn fits<'a>(&self, commitments: impl IntoIterator<Item = &'a C1Commitment>) -> bool {
+        add_up(commitments)
+            .is_some_and(|(total, count)| count == self.count && total == multiple(&self.hashes))
     }
 
     /// `V` and the carries of the hashes, for the members: residues of 45 + ⌈log₂ count⌉ bits, then carries of

@@ -54,7 +54,7 @@ pub use check::{CheckBytes, DealOutcome};
 pub use commit::{C1Commitment, commitments_fit, prepare_commitments};
 pub use committee::{Committee, DealContext, DealKind, Dealing, Dealt, PairSeeds};
 pub use element::{DEGREE, ELEMENT_BYTES};
-pub use encrypt::{Ciphertext, CiphertextSum, SummedC1, TestCiphertext};
+pub use encrypt::{CIPHERTEXT_BYTES, Ciphertext, CiphertextSum, SummedC1, TestCiphertext};
 pub use keygen::{CollectiveKey, HolderKey, KeyShare, Point, PublicPart, part_commitment, parts_digest};
 pub use noise::{Noise, NoiseError};
 pub use open::{ANSWER_BYTES, Opened, OpeningContext, combine};

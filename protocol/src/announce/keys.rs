@@ -86,7 +86,12 @@ impl Trust {
 
     /// Whether the key that signed a round was revoked, or left out, since ([KEY-4]), or the root contradicts it ([ROOT-2]).
     pub(crate) fn is_over(&self, accepted: &Accepted) -> bool {
-        !self.keys.verifies(&accepted.signer) || self.contradicts()
+        !self.counts(&accepted.signer)
+    }
+
+    /// Whether what a key of the coordinator has signed counts: it was not revoked, and the root does not contradict it.
+    pub(crate) fn counts(&self, signer: &PublicKey) -> bool {
+        self.keys.verifies(signer) && !self.contradicts()
     }
 
     /// Who may have signed what belongs to a round: the key of its manifest. After a restart that is not known any more,

@@ -20,12 +20,13 @@ mod commit;
 mod join;
 mod open;
 mod sign;
+mod stored;
 
 pub(super) use commit::verify_join;
 use open::Round;
-pub use open::RoundTerms;
 pub(super) use open::{answer_digest, opening_context, statement_digest};
 pub(super) use sign::{trial_context, tried_hash};
+pub use stored::StoredShareError;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -108,6 +109,11 @@ pub enum HolderRecord {
         record: Digest,
         /// Blames of the key so far, this one among them.
         count: u16,
+    },
+    /// The epoch of a key is over: its share is to be removed wherever it is stored.
+    Forgotten {
+        /// Hash of the key's record.
+        record: Digest,
     },
 }
 
@@ -236,6 +242,31 @@ struct SignedKey {
 
 type Out = Outbox<HolderRecord, HolderEvent>;
 
+impl KeyInForce {
+    /// This holder's place, 1 … m.
+    #[must_use]
+    pub const fn place(&self) -> u16 {
+        self.share.index()
+    }
+}
+
+impl HolderRecord {
+    /// The round it belongs to; 0 outside rounds.
+    #[must_use]
+    pub const fn round(&self) -> u64 {
+        match self {
+            Self::Lock(record) => record.round,
+            Self::Opened(record) => record.round,
+            Self::Session(_)
+            | Self::Signed { .. }
+            | Self::Dead(_)
+            | Self::InForce { .. }
+            | Self::Blamed { .. }
+            | Self::Forgotten { .. } => 0,
+        }
+    }
+}
+
 impl From<LockRecord> for HolderRecord {
     fn from(record: LockRecord) -> Self {
         Self::Lock(record)
@@ -299,6 +330,31 @@ impl Holder {
     #[must_use]
     pub fn in_force(&self) -> Option<&KeyInForce> {
         self.in_force.as_deref()
+    }
+
+    /// Wipes the share of a key whose epoch is over.
+    pub fn forget(&mut self) {
+        let Some(known) = self.in_force.take() else { return };
+        self.round = None;
+        let _permit = self.out.persist(HolderRecord::Forgotten { record: known.record.hash() });
+    }
+
+    /// Goes by this key of the coordinator and this head from now on: what the party's trust has verified ([KEY-2],
+    /// [REG-3]). A session begun under another key is left, its secrets wiped ([KEY-4]).
+    pub fn follow(&mut self, coordinator: &PublicKey, head: Head) {
+        if self.who.coordinator != *coordinator {
+            self.who.coordinator = coordinator.clone();
+            self.stage = Stage::Idle;
+        }
+        if head.size > self.who.head.size {
+            self.who.head = head;
+        }
+    }
+
+    /// The last registry head it saw.
+    #[must_use]
+    pub const fn head(&self) -> &Head {
+        &self.who.head
     }
 
     /// Takes one frame from the coordinator.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! participant: vector masked ─▶ SpentSecret ─encrypted─▶ header, record durable, signed ─▶ SealedContribution
-//! coordinator: header, hashes, commitment checked ─▶ added to the sum; taken out again for who is left out ─▶ set D
+//! coordinator: header, hashes checked ─▶ waits ─commitments of all that wait checked─▶ added to the sum ─▶ set D
 //! ```
 //!
 //! # Security
@@ -51,20 +51,31 @@ pub fn contribute<R: CryptoRng + ?Sized>(
     Ok(SealedContribution { header, signature, c0: ciphertext.c0, c1: ciphertext.c1 })
 }
 
-/// The contributions of a round, as the coordinator takes them in.
+/// The contributions of a round, as the coordinator takes them in: some wait until their commitments are checked together.
 pub struct Intake {
     terms: RoundTerms,
     sum: CiphertextSum,
-    /// By registry index.
+    /// By registry index, those that wait among them.
     leaves: BTreeMap<u32, SealedLeaf>,
+    waiting: Vec<(u32, Ciphertext)>,
+    batch: CiphertextSum,
+}
+
+/// What became of those that waited, as registry indices.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// In the sum.
+    pub kept: Vec<u32>,
+    /// Left out: they signed a commitment to something else.
+    pub bad: Vec<u32>,
 }
 
 impl Intake {
     /// None yet.
     #[must_use]
     pub fn new(terms: RoundTerms) -> Self {
-        let sum = CiphertextSum::new(terms.n_max);
-        Self { terms, sum, leaves: BTreeMap::new() }
+        let (sum, batch) = (CiphertextSum::new(terms.n_max), CiphertextSum::new(terms.n_max));
+        Self { terms, sum, leaves: BTreeMap::new(), waiting: Vec::new(), batch }
     }
 
     /// Contributions taken in.
@@ -73,18 +84,20 @@ impl Intake {
         self.leaves.len()
     }
 
-    /// Takes a contribution whose vector has this hash. An identical repetition changes nothing.
+    /// Takes a contribution whose vector has this hash; it counts once it is settled. An identical repetition changes
+    /// nothing.
     ///
     /// # Errors
     /// Another session, a sender who is not registered or drawn, a second header (the sender's fault, if both are
-    /// signed), hashes or a commitment that are not the ciphertext's (whoever delivered them), or one too many.
+    /// signed), hashes that are not the ciphertext's (whoever delivered them), no commitment or no ciphertext, or one too
+    /// many.
     pub fn take(
         &mut self,
-        made: &SealedContribution,
+        made: SealedContribution,
         vector: &Digest,
         (identity, proof): (&PublicKey, &[Digest]),
     ) -> Result<(), FaultKind> {
-        let (header, terms) = (&made.header, &self.terms);
+        let (header, terms) = (made.header, &self.terms);
         if header.sid != terms.sid {
             return Err(FaultKind::WrongSession);
         }
@@ -99,45 +112,65 @@ impl Intake {
         }
         header.verify(&terms.context, identity, &made.signature)?;
         if let Some(known) = self.leaves.get(&header.sender.index) {
-            return if known.header == *header { Ok(()) } else { Err(FaultKind::SecondHeader) };
+            return if known.header == header { Ok(()) } else { Err(FaultKind::SecondHeader) };
         }
         let fits = vector_digest(&made.c0) == header.c0 && vector_digest(&made.c1) == header.c1;
         if !fits || header.vector != *vector {
             return Err(FaultKind::WrongVector);
         }
-        let ciphertext = Ciphertext { c0: made.c0.clone(), c1: made.c1.clone() };
-        if C1Commitment::of(&ciphertext) != Some(header.commitment) {
+        if self.leaves.len() >= terms.n_max as usize {
+            return Err(FaultKind::CohortSize);
+        }
+        let ciphertext = Ciphertext { c0: made.c0, c1: made.c1 };
+        if !header.commitment.is_point() || self.batch.add(&ciphertext).is_err() {
             return Err(FaultKind::WrongSum);
         }
-        self.sum.add(&ciphertext).map_err(|_| FaultKind::CohortSize)?;
         let leaf = SealedLeaf {
-            header: *header,
+            header,
             signature: made.signature,
             identity: identity.clone(),
             proof: proof.to_vec(),
         };
         self.leaves.insert(header.sender.index, leaf);
+        self.waiting.push((header.sender.index, ciphertext));
         Ok(())
     }
 
-    /// Takes a contribution out again, whose ciphertext the caller has kept.
-    ///
-    /// # Errors
-    /// One that is not in.
-    pub fn leave_out(&mut self, made: &SealedContribution) -> Result<(), FaultKind> {
-        let index = made.header.sender.index;
-        if self.leaves.get(&index).is_none_or(|leaf| leaf.header != made.header) {
-            return Err(FaultKind::BadSet);
+    /// Checks the commitments of those that wait, all at once, and one by one only if they do not add up. Two wrong ones that
+    /// make up for each other are no harm: members see the sum.
+    pub fn settle(&mut self) -> Settled {
+        let waiting = std::mem::take(&mut self.waiting);
+        let batch = std::mem::replace(&mut self.batch, CiphertextSum::new(self.terms.n_max));
+        let commitment = |leaves: &BTreeMap<u32, SealedLeaf>, sender: &u32| {
+            leaves.get(sender).map(|leaf| leaf.header.commitment)
+        };
+        let all: Vec<C1Commitment> =
+            waiting.iter().filter_map(|(sender, _)| commitment(&self.leaves, sender)).collect();
+        if batch.fits(&all) && self.sum.merge(&batch).is_ok() {
+            return Settled {
+                kept: waiting.into_iter().map(|(sender, _)| sender).collect(),
+                bad: Vec::new(),
+            };
         }
-        let ciphertext = Ciphertext { c0: made.c0.clone(), c1: made.c1.clone() };
-        self.sum.sub(&ciphertext).map_err(|_| FaultKind::WrongVector)?;
-        self.leaves.remove(&index);
-        Ok(())
+        let mut settled = Settled::default();
+        for (sender, ciphertext) in waiting {
+            let right = C1Commitment::of(&ciphertext) == commitment(&self.leaves, &sender);
+            if right && self.sum.add(&ciphertext).is_ok() {
+                settled.kept.push(sender);
+            } else {
+                self.leaves.remove(&sender);
+                settled.bad.push(sender);
+            }
+        }
+        settled
     }
 
-    /// The set D, its leaves, and the sum of its ciphertexts.
+    /// The set D, its leaves, and the sum of its ciphertexts: of all that are settled.
     #[must_use]
-    pub fn close(self) -> (SetId, Vec<SealedLeaf>, CiphertextSum) {
+    pub fn close(mut self) -> (SetId, Vec<SealedLeaf>, CiphertextSum) {
+        for (sender, _) in &self.waiting {
+            self.leaves.remove(sender);
+        }
         let sid = self.terms.sid;
         let hashes: Vec<Digest> = (self.leaves.values())
             .map(|leaf| set_leaf(&sid, &leaf.header.sender, &leaf.header.hdr()))

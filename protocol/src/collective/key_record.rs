@@ -8,9 +8,12 @@ use quorate_keys::signed;
 use serde::{Deserialize, Serialize};
 
 use super::{HOLDERS, SessionRecord};
-use crate::epoch::PartyProof;
+use crate::announce::{Accepted, may_hold};
+use crate::epoch::{Epoch, PartyProof};
 use crate::error::FaultKind;
-use crate::wire::{self, list};
+use crate::manifest::CommitteeShape;
+use crate::params::holders;
+use crate::wire::{self, bytes, list};
 
 /// What all holders sign: which key, who holds it, how it came about ([CKG-6]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +65,7 @@ pub struct KeyEvidence {
     /// The record.
     pub record: KeyRecord,
     /// `b`, encoded.
+    #[serde(with = "bytes")]
     pub b: Vec<u8>,
     /// Keys of those who took part in the session, and their inclusion under its head, in order.
     #[serde(deserialize_with = "list::<_, _, HOLDERS>")]
@@ -69,6 +73,16 @@ pub struct KeyEvidence {
     /// Their signatures under the record, in the same order.
     #[serde(deserialize_with = "list::<_, _, HOLDERS>")]
     pub signatures: Vec<Signature>,
+}
+
+impl KeyRecord {
+    /// The numbers a manifest has to give for a round under this key.
+    #[must_use]
+    pub fn shape(&self) -> CommitteeShape {
+        let made_by = &self.made_by;
+        let m = u16::try_from(made_by.holders.len()).unwrap_or(u16::MAX);
+        holders(m, made_by.corrupt, made_by.r)
+    }
 }
 
 /// A collective key that all its holders signed. Only [`KeyEvidence::verify`] makes one.
@@ -80,6 +94,44 @@ pub struct VerifiedKey {
 }
 
 impl KeyEvidence {
+    /// Checks the key of a round whose manifest was accepted ([CKG-8]): that the manifest names it, with its numbers; that it
+    /// was made for the manifest's epoch by holders who may hold; and [`Self::verify`], under E.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn verify_for(&self, accepted: &Accepted) -> Result<VerifiedKey, FaultKind> {
+        self.fits(accepted)?;
+        self.verify_in(&accepted.epoch)
+    }
+
+    /// Whether the manifest names this key, with its numbers, for the epoch it was made for.
+    pub(crate) fn fits(&self, accepted: &Accepted) -> Result<(), FaultKind> {
+        let (manifest, made_by) = (&accepted.manifest, &self.record.made_by);
+        let named = manifest.collective.is_some_and(|collective| collective.record == self.record.hash());
+        let fits = manifest.committee == self.record.shape() && made_by.n_max >= manifest.cohort.n_max;
+        if named && fits && made_by.epoch == *accepted.epoch.hash() {
+            Ok(())
+        } else {
+            Err(FaultKind::BadKeyRecord)
+        }
+    }
+
+    /// Checks a key that is to be used in an epoch ([CKG-8]).
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn verify_in(&self, epoch: &Epoch) -> Result<VerifiedKey, FaultKind> {
+        let made_by = &self.record.made_by;
+        if made_by.epoch != *epoch.hash() || made_by.head != epoch.record().eligible {
+            return Err(FaultKind::BadKeyRecord);
+        }
+        // All of them: also one that was evicted has had a share.
+        if !made_by.holders.iter().all(|id| may_hold(epoch, id)) {
+            return Err(FaultKind::NotEligible);
+        }
+        self.verify(&epoch.record().deployment)
+    }
+
     /// Checks that every holder of the record, under a head the caller has checked, signed exactly this key
     /// ([CKG-6], RT-72).
     ///

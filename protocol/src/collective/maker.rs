@@ -115,6 +115,8 @@ struct Past {
     commits: Vec<PartCommit>,
     commits_hash: Digest,
     reveals: ByPlace<PartReveal>,
+    /// Leaves over what each dealer dealt: megabytes are hashed once.
+    leaves: ByPlace<Vec<Digest>>,
     checks: ByPlace<PartChecks>,
     trials: Vec<wire::Trial>,
     key: Option<Arc<quorate_crypto::collective::CollectiveKey>>,
@@ -203,6 +205,7 @@ impl KeyMaker {
                 commits: Vec::new(),
                 commits_hash: Digest::ZERO,
                 reveals: BTreeMap::new(),
+                leaves: BTreeMap::new(),
                 checks: BTreeMap::new(),
                 trials: Vec::new(),
                 key: None,

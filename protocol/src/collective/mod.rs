@@ -23,18 +23,20 @@ mod key_record;
 mod maker;
 mod opener;
 mod opening;
+mod round;
 mod session;
 #[cfg(test)]
 mod tests;
 
 pub use header::SealedHeader;
-pub use holder::{Floors, Holder, HolderEvent, HolderIdentity, HolderRecord, KeyInForce, RoundTerms};
-pub use intake::{Intake, contribute};
+pub use holder::{Floors, Holder, HolderEvent, HolderIdentity, HolderRecord, KeyInForce, StoredShareError};
+pub use intake::{Intake, Settled, contribute};
 pub use judge::{Disclosed, judge};
 pub use key_record::{KeyEvidence, KeyRecord, VerifiedKey};
 pub use maker::{DeadSession, Failure, KeyMaker, MakerEvent, MakerRecord};
 pub use opener::{Opener, OpenerEvent};
 pub use opening::{OpenedRecord, OpeningLedger, OpeningPermit};
+pub use round::RoundTerms;
 pub use session::{Purpose, SessionRecord};
 
 /// Most holders of a key.

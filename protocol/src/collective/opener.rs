@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quorate_crypto::collective::{CiphertextSum, Committee, Opened, Statement as Stated, combine};
+use quorate_crypto::hash::Digest;
+use quorate_crypto::merkle;
 use quorate_crypto::sign::{PublicKey, Signature};
 
 use super::holder::{answer_digest, opening_context, statement_digest};
@@ -25,6 +27,8 @@ use crate::wire::{
 
 /// What comes of an opening.
 pub enum OpenerEvent {
+    /// Enough locks are out; answers are asked for.
+    Locked,
     /// The sum is open.
     Opened {
         /// The key of the masks.
@@ -47,8 +51,21 @@ type ByPlace<T> = BTreeMap<u16, T>;
 
 enum Stage {
     Locking,
-    Asking { ask: OpenAsk, answers: ByPlace<OpenAnswer> },
-    Blaming { ask: OpenAsk, answers: ByPlace<OpenAnswer>, statements: ByPlace<BlameAnswer> },
+    Asking {
+        ask: OpenAsk,
+        answers: ByPlace<OpenAnswer>,
+    },
+    Blaming {
+        ask: OpenAsk,
+        answers: ByPlace<OpenAnswer>,
+        asked: usize,
+        statements: ByPlace<BlameAnswer>,
+    },
+    /// Open, unless the caller finds that what was opened cannot be.
+    Opened {
+        ask: OpenAsk,
+        answers: ByPlace<OpenAnswer>,
+    },
     Over,
 }
 
@@ -84,7 +101,7 @@ impl Opener {
         (key, terms): (&KeyEvidence, RoundTerms),
         (set, leaves, signature): (SetId, Vec<SealedLeaf>, Signature),
         sum: CiphertextSum,
-        (now, patience): (Time, u32),
+        (lock, patience): (Time, u32),
     ) -> Result<Self, FaultKind> {
         let made_by = &key.record.made_by;
         if key.record.hash() != terms.key || sum.count() != set.size {
@@ -99,7 +116,7 @@ impl Opener {
         let close: Arc<[u8]> =
             wire::encode(terms.context.round, &SealedClose { set, leaves, signature }).into();
         out.send_to(to, close);
-        let deadline = now.plus(u64::from(patience));
+        let deadline = lock;
         out.wake_at(deadline);
         Ok(Self {
             set,
@@ -125,7 +142,7 @@ impl Opener {
     /// Whether it has ended.
     #[must_use]
     pub const fn is_over(&self) -> bool {
-        matches!(self.stage, Stage::Over)
+        matches!(self.stage, Stage::Opened { .. } | Stage::Over)
     }
 
     /// The next thing to do; perform outputs strictly in order.
@@ -216,12 +233,14 @@ impl Opener {
 
     fn advance(&mut self, now: Time, late: bool) {
         match &self.stage {
-            Stage::Locking if late || self.locks.len() == self.holders.len() => {
+            // More than are needed still count for the next set of responders, whenever they come.
+            Stage::Locking if late || self.locks.len() >= self.wanted() => {
                 let q = usize::from(self.terms.q);
                 if self.locks.len() < q {
                     let got = self.locks.len();
                     return self.abort(Abort::TooFewLocks { got, need: q });
                 }
+                self.out.event(OpenerEvent::Locked);
                 self.ask(now);
             }
             Stage::Asking { ask, answers } => {
@@ -234,7 +253,7 @@ impl Opener {
                     self.ask(now);
                 }
             }
-            Stage::Blaming { statements, .. } if late || statements.len() == self.locks.len() => {
+            Stage::Blaming { statements, asked, .. } if late || statements.len() == *asked => {
                 self.pronounce(now);
             }
             _ => {}
@@ -270,9 +289,39 @@ impl Opener {
         let given: Vec<(u16, Vec<u8>)> =
             answers.values().map(|answer| (answer.holder, answer.answer.clone())).collect();
         if let Ok(opened) = combine(&self.committee, &self.sum, &ask.responders, &given) {
-            let responders = ask.responders;
+            let responders = ask.responders.clone();
+            self.stage = Stage::Opened { ask, answers };
             return self.out.event(OpenerEvent::Opened { opened: Box::new(opened), responders });
         }
+        self.blame((ask, answers), now);
+    }
+
+    /// What was opened cannot be the sum: an answer was off by a multiple of the scale, which only the masked vectors show
+    /// ([COPEN-3]). Goes on as if the answers had not opened.
+    pub fn reject(&mut self, now: Time) {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Opened { ask, answers } => self.blame((ask, answers), now),
+            other => self.stage = other,
+        }
+    }
+
+    /// Roots over the locks shown and over the answers that opened, for the result.
+    #[must_use]
+    pub fn evidence(&self) -> (Digest, Digest) {
+        let (Stage::Opened { ask, answers } | Stage::Asking { ask, answers }) = &self.stage else {
+            return (merkle::root(&[]), merkle::root(&[]));
+        };
+        let locks: Vec<Digest> = ask.locks.iter().map(|lock| merkle::leaf_hash(&wire::body(lock))).collect();
+        let answers: Vec<Digest> =
+            answers.values().map(|answer| merkle::leaf_hash(&wire::body(answer))).collect();
+        (merkle::root(&locks), merkle::root(&answers))
+    }
+
+    fn wanted(&self) -> usize {
+        usize::from(self.terms.q.max(self.committee.threshold()))
+    }
+
+    fn blame(&mut self, (ask, answers): (OpenAsk, ByPlace<OpenAnswer>), now: Time) {
         if self.blames == 0 {
             self.excluded.extend(&ask.responders);
             return self.ask(now);
@@ -282,12 +331,13 @@ impl Opener {
         let everybody: Vec<u16> = self.locks.keys().copied().collect();
         self.send(&everybody, wire::encode(self.terms.context.round, &blame));
         self.next_deadline(now);
-        self.stage = Stage::Blaming { ask, answers, statements: BTreeMap::new() };
+        let asked = everybody.len();
+        self.stage = Stage::Blaming { ask, answers, asked, statements: BTreeMap::new() };
     }
 
     /// Judges the statements, and asks others ([COPEN-4]). A responder that states nothing is in doubt.
     fn pronounce(&mut self, now: Time) {
-        let Stage::Blaming { ask, answers, statements } = std::mem::replace(&mut self.stage, Stage::Over)
+        let Stage::Blaming { ask, answers, statements, .. } = std::mem::replace(&mut self.stage, Stage::Over)
         else {
             return;
         };

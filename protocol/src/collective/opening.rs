@@ -111,6 +111,21 @@ impl OpeningLedger {
         next
     }
 
+    /// Counts at least so many openings and blames, whatever the records say.
+    pub(super) fn at_least(&mut self, opened: u32, blamed: u16) {
+        self.opened = self.opened.max(opened);
+        self.blamed = self.blamed.max(blamed);
+    }
+
+    /// The openings of the round opened last, as records: none of them is answered again after a restart.
+    pub(super) fn last_openings(&self) -> impl Iterator<Item = OpenedRecord> {
+        let last = self.last;
+        self.answers.keys().filter_map(move |&opening| {
+            let (round, set) = last?;
+            Some(OpenedRecord { record: self.record, round, set, opening, count: self.opened })
+        })
+    }
+
     /// Openings so far.
     #[must_use]
     pub const fn opened(&self) -> u32 {

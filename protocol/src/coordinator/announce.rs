@@ -11,13 +11,15 @@ use thiserror::Error;
 
 use super::{
     Coordinator, CoordinatorEvent, Round, Stage, contribute::Collecting, convene::Convening, refused,
+    sealed::Gathering,
 };
 use crate::announce::{Accepted, may_serve};
+use crate::collective::KeyEvidence;
 use crate::draw::Role;
 use crate::epoch::Epoch;
 use crate::error::{Abort, ApiMisuse, Fault, FaultKind};
 use crate::id::{PartyId, Time};
-use crate::manifest::{CohortShape, CommitteeShape, Deadlines, Manifest, Mode, Schema, VERSION};
+use crate::manifest::{CohortShape, Collective, CommitteeShape, Deadlines, Manifest, Mode, Schema, VERSION};
 use crate::params::{PlanCache, PlanError};
 use crate::record::RoundRecord;
 use crate::statement::{ManifestStatement, Statement};
@@ -66,6 +68,9 @@ pub struct Drawn {
 /// Why a round was not started.
 #[derive(Debug, Error)]
 pub enum StartError {
+    /// Mode `homomorphic` without a key.
+    #[error("no collective key is in force in this epoch: hold a session for one first")]
+    NoKey,
     /// Not the time for it.
     #[error(transparent)]
     Misuse(#[from] ApiMisuse),
@@ -103,6 +108,9 @@ impl Coordinator {
         if !epoch.record().contains(number) {
             return Err(ApiMisuse::NoEpoch.into());
         }
+        if config.mode == Mode::Homomorphic && self.collective.is_none() {
+            return Err(StartError::NoKey);
+        }
         let manifest = self.manifest(number, config);
         let plan = plans.plan(&manifest)?;
         let mh = manifest.hash();
@@ -124,6 +132,10 @@ impl Coordinator {
         let stage = match config.mode {
             Mode::Masked => Stage::Convening(Convening::default()),
             Mode::Plain => Stage::Collecting(Box::new(Collecting::plain(&accepted))),
+            Mode::Homomorphic => {
+                let gathering = self.collective.as_deref().and_then(|key| Gathering::new(&accepted, key));
+                Stage::Gathering(Box::new(gathering.ok_or(StartError::NoKey)?))
+            }
         };
         let deadlines = &accepted.manifest.deadlines;
         for offset in
@@ -147,6 +159,11 @@ impl Coordinator {
         Ok(number)
     }
 
+    /// The collective key of a round in mode `homomorphic`.
+    fn named_key(&self, config: &RoundConfig) -> Option<&KeyEvidence> {
+        self.collective.as_deref().filter(|_| config.mode == Mode::Homomorphic)
+    }
+
     fn manifest(&self, round: u64, config: &RoundConfig) -> Manifest {
         let (hash, seed) = self
             .epoch
@@ -162,7 +179,7 @@ impl Coordinator {
             epoch: hash,
             seed,
             head: self.registry.head(),
-            committee: config.committee,
+            committee: self.named_key(config).map_or(config.committee, |key| key.record.shape()),
             cohort: config.cohort,
             schema: config.schema,
             model: config.model,
@@ -171,6 +188,9 @@ impl Coordinator {
             policy: config.policy,
             keys: self.keys.digest(),
             previous: self.transcript.last_link(),
+            collective: self
+                .named_key(config)
+                .map(|key| Collective { record: key.record.hash(), unproven: true }),
         }
     }
 
@@ -181,6 +201,14 @@ impl Coordinator {
         let round = self.next_round(epoch);
         let (cohort, panel) = self.draw(epoch, (round, mode), invite);
         epoch.record().contains(round).then_some(Drawn { round, cohort, panel })
+    }
+
+    /// Whether somebody is to be invited as a member: in mode `homomorphic` the holders of the key are.
+    fn serves(&self, epoch: &Epoch, (round, mode): (u64, Mode), id: &PartyId) -> bool {
+        match (mode, &self.collective) {
+            (Mode::Homomorphic, Some(key)) => key.record.made_by.place(id).is_some(),
+            _ => may_serve(epoch, (round, mode), id),
+        }
     }
 
     fn next_round(&self, epoch: &Epoch) -> u64 {
@@ -200,7 +228,7 @@ impl Coordinator {
             if draw.is_eligible(Role::Cohort, &id, record.cohort_width) {
                 cohort.push((draw.ticket(Role::Cohort, &id), id.index));
             }
-            if may_serve(epoch, (round, mode), &id) {
+            if self.serves(epoch, (round, mode), &id) {
                 panel.push((draw.ticket(Role::Committee, &id), id.index));
             }
         }
@@ -219,6 +247,7 @@ impl Coordinator {
         if self.holds_ceremony() {
             return self.on_called_poll(from, seen);
         }
+        self.on_session_poll(from, seen)?;
         let (Some(round), Some((_, evidence))) = (&self.round, &self.epoch) else { return Ok(()) };
         if !self.is_busy() || !(round.cohort.contains(&from) || round.panel.contains(&from)) {
             return Ok(());

@@ -140,6 +140,7 @@ impl Coordinator {
     /// [`CeremonyError`].
     pub fn start_ceremony(&mut self, now: Time, config: &CeremonyConfig) -> Result<u64, CeremonyError> {
         self.ensure_idle()?;
+        self.ensure_no_session()?;
         let attempt = self.next_attempt(config.restarts)?;
         let record = self.epoch_record(attempt, config)?;
         self.attempt = Some(attempt);

@@ -26,7 +26,7 @@ pub enum LeftOut {
     /// It was complete too late to be relayed.
     Late,
     /// More than c members complain or are off its word: at least one honest member vouches, so the sender
-    /// is named.
+    /// is named. In mode `homomorphic`: it signed a commitment to another ciphertext.
     Named,
     /// Its check values are no code word; at c = ⌊(m−1)/3⌋ this alone proves nothing about the sender.
     Undecodable,
@@ -178,6 +178,16 @@ pub(super) struct Withdrawing {
 }
 
 impl Withdrawing {
+    /// A set of which nothing has to come out, and those who were left out of it.
+    pub(super) fn nothing(
+        (sid, included): (Digest, Vec<(PartyId, Digest)>),
+        left_out: Vec<u32>,
+        sum: Sum,
+    ) -> Self {
+        let (holders, awaited) = (Vec::new(), BTreeMap::new());
+        Self { sid, roster: None, sum, included, left_out, holders, awaited }
+    }
+
     /// One vector back, the very one that was folded.
     pub(super) fn withdraw(&mut self, sender: u32, vector: &[u8]) -> Result<(), ApiMisuse> {
         let hash = self.awaited.get(&sender).ok_or(ApiMisuse::WrongSpool)?;

@@ -23,7 +23,7 @@ use crate::id::{PartyId, Time};
 use crate::params::DataPlane;
 use crate::roster::{VerifiedRoster, plain_session};
 use crate::statement::{Header, Statement};
-use crate::wire::{self, Contribution, RelayHead, Sealed, encode_relay};
+use crate::wire::{self, Contribution, Message as _, RelayHead, Sealed, encode_relay};
 
 /// Contributions in one relay batch at most: members sign once a batch.
 const RELAY_BATCH: usize = 256;
@@ -177,6 +177,9 @@ impl Coordinator {
         rng: &mut R,
     ) -> Result<(), Fault> {
         self.wake(now, rng);
+        if frame.get(1) == Some(&wire::SealedContribution::TYPE) {
+            return self.handle_sealed(now, (frame, vector), rng);
+        }
         let decoded = |error: DecodeError| Fault::deliverer(FaultKind::Decode(error));
         let message = wire::decode::<Contribution>(frame).map_err(decoded)?;
         self.on_contribution(now, message.into_body(), vector)?;

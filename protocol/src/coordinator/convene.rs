@@ -81,6 +81,11 @@ impl Coordinator {
                 self.out.send_to(vec![from], frame);
                 Ok(())
             }
+            Stage::Gathering(stage) => {
+                let frame = stage.frame();
+                self.out.send_to(vec![from], frame);
+                Ok(())
+            }
             _ => Err(refused(FaultKind::Late)),
         }
     }

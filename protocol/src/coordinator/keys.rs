@@ -51,6 +51,7 @@ impl Coordinator {
         wall: u64,
     ) -> Result<(), KeysError> {
         self.ensure_idle()?;
+        self.ensure_no_session()?;
         let known = self.keys.step(list, wall)?;
         let signer = successor.as_ref().unwrap_or(&self.identity).public();
         signs(&known, signer)?;

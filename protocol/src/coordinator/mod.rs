@@ -4,6 +4,7 @@
 //! start_ceremony ─▶ Committing ─▶ Revealing ─▶ epoch in force, or void
 //! start_round ─▶ Convening ─roster─▶ Collecting ─D─▶ Withdrawing ─▶ Locking ─Q locks─▶ Opening ─▶ done
 //!                    │ (plain mode: straight to Collecting, and from there to the result)
+//!                    │ (mode homomorphic: Gathering ─D─▶ Unsealing ─▶ done, see sealed.rs)
 //!                    └── any stage: a deadline that cannot be met ─▶ aborted, for good
 //! ```
 //!
@@ -22,10 +23,12 @@ mod check;
 mod close;
 mod contribute;
 mod convene;
+mod keying;
 mod keys;
 mod lock;
 mod open;
 mod result;
+mod sealed;
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,13 +42,16 @@ use rand_core::CryptoRng;
 pub use announce::{Drawn, RoundConfig, StartError};
 pub use ceremony::{CeremonyConfig, CeremonyError, CommitteeChoice};
 pub use close::LeftOut;
+pub use keying::{KeyPurpose, SessionConfig, SessionError};
 pub use keys::KeysError;
 pub use stored::RestoreError;
 
 use crate::announce::Accepted;
+use crate::collective::{DeadSession, KeyEvidence, KeyMaker, SealedHeader};
 use crate::epoch::{Epoch, EpochEvidence, EpochRecord};
 use crate::error::{Abort, ApiMisuse, DecodeError, Fault, FaultKind};
 use crate::id::{Context, PartyId, SetId, Time};
+use crate::manifest::Mode;
 use crate::outbox::{Outbox, Output};
 use crate::record::{AttemptRecord, CoordinatorRecord, EnrolledRecord};
 use crate::statement::Header;
@@ -86,6 +92,24 @@ pub enum CoordinatorEvent {
     },
     /// Two headers of one sender, both signed: evidence ([ROST-1]).
     TwoHeaders(Box<[(Header, Signature); 2]>),
+    /// The same in mode `homomorphic`.
+    TwoSealedHeaders(Box<[(SealedHeader, Signature); 2]>),
+    /// These holders of a session for a collective key are to be told to poll.
+    KeyCalled {
+        /// Number of the session.
+        session: u64,
+        /// Holders.
+        parties: Vec<u32>,
+    },
+    /// A collective key is in force from the next round on. Keep [`Coordinator::collective`] durably.
+    KeyReady {
+        /// Number of the session.
+        session: u64,
+        /// Hash of the key's record.
+        record: Digest,
+    },
+    /// A session is dead, for good ([CKG-7]).
+    KeyDead(Box<DeadSession>),
     /// The set is fixed.
     Closed(Box<ClosedSet>),
     /// Q locks are out; answers are awaited ([OPEN-1]).
@@ -179,6 +203,10 @@ pub struct Coordinator {
     /// The last attempt at a seed, void or not.
     attempt: Option<AttemptRecord>,
     ceremony: Option<Box<ceremony::Ceremony>>,
+    /// Number of the last session for a collective key.
+    session: u64,
+    maker: Option<Box<KeyMaker>>,
+    collective: Option<Box<KeyEvidence>>,
     /// Who is not invited any more.
     excluded: BTreeSet<u32>,
     out: Out,
@@ -205,6 +233,8 @@ enum Stage {
     Withdrawing(Box<close::Withdrawing>),
     Locking(Box<lock::Locking>),
     Opening(Box<open::Opening>),
+    Gathering(Box<sealed::Gathering>),
+    Unsealing(Box<sealed::Unsealing>),
     Done(BTreeMap<u32, wire::ResultNotice>),
 }
 
@@ -236,6 +266,9 @@ impl Coordinator {
             round: None,
             attempt: None,
             ceremony: None,
+            session: 0,
+            maker: None,
+            collective: None,
             excluded: BTreeSet::new(),
             out: Out::default(),
         }
@@ -301,6 +334,11 @@ impl Coordinator {
         self.excluded = indices;
     }
 
+    /// Whether the round is under a collective key.
+    fn is_sealed(&self) -> bool {
+        self.round.as_ref().is_some_and(|round| round.accepted.manifest.mode == Mode::Homomorphic)
+    }
+
     /// Whether a round is under way.
     #[must_use]
     pub fn is_busy(&self) -> bool {
@@ -317,6 +355,11 @@ impl Coordinator {
     #[must_use]
     pub const fn holds_ceremony(&self) -> bool {
         self.ceremony.is_some()
+    }
+
+    /// What a session rests on does not change while it runs: epoch and keys of the coordinator.
+    fn ensure_no_session(&self) -> Result<(), ApiMisuse> {
+        if self.holds_session() { Err(ApiMisuse::SessionRunning) } else { Ok(()) }
     }
 
     /// Rounds and ceremonies begin only when there is neither.
@@ -337,6 +380,8 @@ impl Coordinator {
     /// Takes the evidence of a complete ceremony into force.
     pub fn install_epoch(&mut self, evidence: EpochEvidence) -> Result<(), FaultKind> {
         let epoch = evidence.verify_under(&self.keys)?;
+        // A collective key is of one epoch ([CKG-8]).
+        self.collective = self.collective.take().filter(|key| key.record.made_by.epoch == *epoch.hash());
         self.epoch = Some((Arc::new(epoch), evidence));
         Ok(())
     }
@@ -359,6 +404,15 @@ impl Coordinator {
             wire::RosterRequest::TYPE => self.on_roster_request(from, wire::decode(frame).map_err(decoded)?),
             wire::RoundKey::TYPE => self.on_round_key(from, wire::decode(frame).map_err(decoded)?),
             wire::CheckBatch::TYPE => self.on_check_batch(wire::decode(frame).map_err(decoded)?),
+            wire::KeyJoin::TYPE
+            | wire::PartCommit::TYPE
+            | wire::PartReveal::TYPE
+            | wire::PartChecks::TYPE
+            | wire::TryAnswer::TYPE
+            | wire::KeySign::TYPE
+            | wire::Disclose::TYPE => self.on_session(now, from, frame),
+            wire::OpenAnswer::TYPE | wire::BlameAnswer::TYPE => self.on_opening(now, from, frame),
+            wire::Lock::TYPE if self.is_sealed() => self.on_opening(now, from, frame),
             wire::Lock::TYPE => self.on_lock(wire::decode(frame).map_err(decoded)?),
             wire::Answer::TYPE => self.on_answer(wire::decode(frame).map_err(decoded)?),
             other => return Err(decoded(DecodeError::Unexpected(other))),
@@ -388,6 +442,13 @@ impl Coordinator {
     /// Moves on as far as messages and time allow.
     fn advance<R: CryptoRng + ?Sized>(&mut self, now: Time, rng: &mut R) {
         self.advance_ceremony(now);
+        self.advance_session(now);
+        self.advance_round(now, rng);
+        // What a session ended with may have waited for the round's end.
+        self.advance_session(now);
+    }
+
+    fn advance_round<R: CryptoRng + ?Sized>(&mut self, now: Time, rng: &mut R) {
         loop {
             let Some(round) = &self.round else { return };
             let moved = match &round.stage {
@@ -396,6 +457,8 @@ impl Coordinator {
                 Stage::Withdrawing(_) => self.advance_withdrawing(now),
                 Stage::Locking(_) => self.advance_locking(now),
                 Stage::Opening(_) => self.advance_opening(now, rng),
+                Stage::Gathering(_) => self.advance_gathering(now),
+                Stage::Unsealing(_) => self.advance_unsealing(now),
                 Stage::Done(_) => return,
             };
             match moved {

@@ -70,7 +70,7 @@ impl Coordinator {
     }
 
     /// Transcript first, then signature, notices and event.
-    fn publish(&mut self, closed: &Withdrawing, statement: ResultStatement, sums: Sums) {
+    pub(super) fn publish(&mut self, closed: &Withdrawing, statement: ResultStatement, sums: Sums) {
         let Some(round) = self.round.as_deref_mut() else { return };
         let (number, set) = (round.number(), statement.set);
         let outcome = Outcome::Opened { set, result: statement.result };
@@ -115,10 +115,10 @@ impl Coordinator {
     }
 }
 
-struct Sums {
-    sums: Vec<u64>,
-    mean: Mean,
-    detects: usize,
+pub(super) struct Sums {
+    pub(super) sums: Vec<u64>,
+    pub(super) mean: Mean,
+    pub(super) detects: usize,
 }
 
 /// One notice for every accepted contribution, in the set or not.

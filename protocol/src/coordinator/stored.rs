@@ -6,6 +6,7 @@ use quorate_keys::Registry;
 use thiserror::Error;
 
 use super::{Coordinator, CoordinatorEvent, KeysError};
+use crate::collective::MakerRecord;
 use crate::error::{Abort, DecodeError};
 use crate::record::{CoordinatorRecord, EnrolledRecord, ResultRecord, RoundRecord};
 use crate::snapshot::{CoordinatorParts, CoordinatorSnapshot, StoredKeys};
@@ -26,13 +27,14 @@ impl Coordinator {
     /// What has to survive a restart.
     #[must_use]
     pub fn snapshot(&self) -> CoordinatorSnapshot {
-        CoordinatorSnapshot::V3 {
+        CoordinatorSnapshot::V4 {
             deployment: *self.registry.deployment(),
             registry: self.registry.keys().iter().map(|key| *key.as_bytes()).collect(),
             transcript: self.transcript.entries().to_vec(),
             last_round: self.last_round,
             attempt: self.attempt,
             keys: StoredKeys::of(&self.keys, self.keys.seq()),
+            session: self.session,
         }
     }
 
@@ -45,8 +47,15 @@ impl Coordinator {
         snapshot: &CoordinatorSnapshot,
         records: &[CoordinatorRecord],
     ) -> Result<Self, RestoreError> {
-        let CoordinatorParts { deployment, registry: keys, transcript, last_round, attempt, keys: lists } =
-            snapshot.parts();
+        let CoordinatorParts {
+            deployment,
+            registry: keys,
+            transcript,
+            last_round,
+            attempt,
+            keys: lists,
+            session,
+        } = snapshot.parts();
         let mut registry = Registry::new(deployment);
         for key in keys {
             let key = PublicKey::parse(key).map_err(|_| DecodeError::Body)?;
@@ -56,6 +65,7 @@ impl Coordinator {
         coordinator.transcript = Transcript::from_entries(transcript.to_vec()).ok_or(DecodeError::Body)?;
         coordinator.last_round = last_round;
         coordinator.attempt = attempt;
+        coordinator.session = session;
         let (mut under_way, mut closed, mut mark) = (None, false, 0);
         for record in records {
             match record {
@@ -64,6 +74,10 @@ impl Coordinator {
                     (under_way, closed) = (Some(*record), false);
                 }
                 CoordinatorRecord::Close(_) => closed = true,
+                CoordinatorRecord::Session(MakerRecord::Session(number)) => {
+                    coordinator.session = coordinator.session.max(*number);
+                }
+                CoordinatorRecord::Session(MakerRecord::Ready(_) | MakerRecord::Dead(_)) => {}
                 CoordinatorRecord::Keys(record) => mark = mark.max(record.seq),
                 CoordinatorRecord::Attempt(record) => {
                     coordinator.attempt = coordinator.attempt.max(Some(*record));

@@ -9,6 +9,7 @@ use super::{Keyed, Member, MemberEvent, Serving, Stage};
 use crate::draw::Role;
 use crate::error::{Fault, FaultKind};
 use crate::id::Time;
+use crate::manifest::Mode;
 use crate::record::RoundKeyRecord;
 use crate::statement::{RoundKeyStatement, Statement};
 use crate::wire::{self, Announce, Roster, RoundKey, Unverified};
@@ -36,6 +37,10 @@ impl Member {
         };
         if let Some(round) = earlier {
             self.out.event(MemberEvent::Wiped { round });
+        }
+        self.leave_epoch(&accepted);
+        if accepted.manifest.mode == Mode::Homomorphic {
+            return self.serve_collective(&accepted);
         }
         if !accepted.eligible {
             return Ok(());

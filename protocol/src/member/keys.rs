@@ -21,6 +21,7 @@ impl Member {
     }
 
     fn leave_revoked(&mut self) {
+        self.leave_collective();
         let accepted = match &self.stage {
             Stage::Idle => return,
             Stage::Keyed(keyed) => &keyed.accepted,

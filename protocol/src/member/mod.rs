@@ -6,10 +6,14 @@
 //!                                      └──┘
 //! ```
 //!
+//! In mode `homomorphic` a member is a holder of a collective key instead ([`crate::collective`]): no round key, no shares
+//! of contributions; `Announce` to it means serving, and the rest is the holder's.
+//!
 //! The round key lives in memory only ([OPEN-3]): a member that restarts is silent in the round it was
 //! in. A party that also contributes runs a [`crate::participant::Participant`] beside this machine.
 
 mod check;
+mod collective;
 mod convene;
 mod keys;
 mod lock;
@@ -25,15 +29,17 @@ use quorate_crypto::sign::Signature;
 use rand_core::CryptoRng;
 
 use crate::announce::{Accepted, Equivocation, Membership, Trust};
+use crate::collective::HolderEvent;
 use crate::error::{DecodeError, Fault, FaultKind};
 use crate::id::{Head, PartyId, SetId, Time};
 use crate::outbox::{Outbox, Output};
 use crate::params::PlanCache;
 use crate::record::{LockRecord, ManifestRecord, MemberRecord};
 use crate::roster::VerifiedRoster;
-use crate::snapshot::MemberSnapshot;
+use crate::snapshot::{MemberParts, MemberSnapshot};
 use crate::statement::Header;
 use crate::wire::{self, Message as _};
+use collective::Holding;
 
 /// What an operator of a member may want to know.
 #[derive(Debug)]
@@ -61,6 +67,8 @@ pub enum MemberEvent {
     },
     /// The coordinator signed two manifests for one round.
     Equivocation(Box<Equivocation>),
+    /// As a holder of a collective key.
+    Holder(HolderEvent),
 }
 
 type Out = Outbox<MemberRecord, MemberEvent>;
@@ -104,6 +112,7 @@ pub struct Member {
     trust: Trust,
     stage: Stage,
     last_lock: Option<LockRecord>,
+    holding: Holding,
     out: Out,
 }
 
@@ -111,12 +120,9 @@ impl Member {
     /// A member that has served in nothing yet.
     #[must_use]
     pub fn new(membership: Membership, plans: Arc<PlanCache>) -> Self {
-        Self {
-            trust: Trust::new(membership, plans),
-            stage: Stage::Idle,
-            last_lock: None,
-            out: Out::default(),
-        }
+        let trust = Trust::new(membership, plans);
+        let holding = Holding::new(&trust, Vec::new());
+        Self { trust, stage: Stage::Idle, last_lock: None, holding, out: Out::default() }
     }
 
     /// This party.
@@ -147,6 +153,7 @@ impl Member {
             wire::Relay::TYPE => self.on_relay(wire::decode(frame).map_err(decoded)?, rng),
             wire::Close::TYPE => self.on_close(wire::decode(frame).map_err(decoded)?),
             wire::Locks::TYPE => self.on_locks(wire::decode(frame).map_err(decoded)?, rng),
+            kind if collective::concerns(kind) => self.on_collective((kind, frame), rng),
             other => Err(decoded(DecodeError::Unexpected(other))),
         }
     }
@@ -169,6 +176,12 @@ impl Member {
         self.out.poll()
     }
 
+    /// The last registry head it saw.
+    #[must_use]
+    pub const fn head(&self) -> &Head {
+        self.trust.head()
+    }
+
     /// Takes over a head that the same party's participant verified when it was called to a ceremony ([REG-3]).
     pub fn saw(&mut self, head: Head) {
         self.trust.saw(head);
@@ -177,7 +190,12 @@ impl Member {
     /// What has to survive a restart, besides the records.
     #[must_use]
     pub fn snapshot(&self) -> MemberSnapshot {
-        MemberSnapshot::new(*self.trust.head(), *self.trust.acted(), self.last_lock)
+        MemberSnapshot::V2 {
+            head: *self.trust.head(),
+            acted: *self.trust.acted(),
+            lock: self.last_lock,
+            holder: self.holder_records(),
+        }
     }
 
     /// Continues after a round known to be over: nothing up to it is ever acted on again.
@@ -194,17 +212,20 @@ impl Member {
         records: &[MemberRecord],
     ) -> Self {
         let mut member = Self::new(membership, plans);
-        let (head, acted, lock) = snapshot.parts();
+        let MemberParts { head, acted, lock, holder } = snapshot.parts();
         member.trust.restore(head, acted);
         member.last_lock = lock;
+        let mut held = holder.to_vec();
         for record in records {
             match record {
                 MemberRecord::RoundKey(record) => {
                     member.trust.restore(head, ManifestRecord { round: record.round, mh: record.mh });
                 }
                 MemberRecord::Lock(record) => member.last_lock = Some(*record),
+                MemberRecord::Holder(record) => held.push(*record),
             }
         }
+        member.holding = Holding::new(&member.trust, held);
         member
     }
 }

@@ -3,7 +3,7 @@
 use quorate_crypto::hash::Digest;
 use thiserror::Error;
 
-use super::{Participant, ParticipantEvent, Ready, Stage};
+use super::{Participant, ParticipantEvent, Plane, Ready, Stage};
 use crate::draw::Role;
 use crate::error::{ApiMisuse, Fault, FaultKind};
 use crate::manifest::{Mode, model_hash};
@@ -75,9 +75,9 @@ impl Participant {
         }
         if accepted.manifest.mode == Mode::Plain {
             let accepted = (**accepted).clone();
-            self.stage = Stage::Ready(Box::new(Ready { accepted, roster: None }));
+            self.stage = Stage::Ready(Box::new(Ready { accepted, plane: Plane::None }));
             self.out.event(ParticipantEvent::Ready { round });
-        } else {
+        } else if !self.ready_under_key() {
             self.out.send(wire::encode(round, &RosterRequest {}));
         }
         Ok(())

@@ -20,9 +20,10 @@ use rand_core::CryptoRng;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::{Bytes, Contributed, Participant, Ready, Stage};
+use super::collective::header_of;
+use super::{Bytes, Contributed, Participant, Plane, Ready, Stage};
 use crate::codec::{CodecError, Quantised};
-use crate::error::ApiMisuse;
+use crate::error::{ApiMisuse, FaultKind};
 use crate::id::PartyId;
 use crate::params::DataPlane;
 use crate::record::ContributionRecord;
@@ -48,6 +49,9 @@ pub enum ContributeError {
     /// A share could not be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// The secret could not be encrypted under the collective key.
+    #[error("encrypting the secret of the mask: {0}")]
+    Encrypt(#[from] FaultKind),
 }
 
 /// `H(update; u64le(weight), H(vector))`: tells whether an update was contributed before.
@@ -100,34 +104,44 @@ impl Participant {
         }
         let rng = &mut Fresh::from_rng(rng);
         let codec = ready.accepted.plan.codec();
-        let (header, vector, shares) = match &ready.roster {
-            None => {
-                let (update, weight) = codec.clipped(update, weight)?;
-                plain(ready, self.trust.id(), &update, weight)
-            }
-            Some(roster) => {
-                let quantised = codec.quantise(update, weight, rng)?;
-                masked(ready, roster, self.trust.id(), &quantised, rng)?
-            }
-        };
         let clipped = codec.count_clipped(update);
+        match &ready.plane {
+            Plane::None => {
+                let (update, weight) = codec.clipped(update, weight)?;
+                let (header, vector) = plain(ready, self.trust.id(), &update, weight);
+                self.leave(header, vector, Vec::new());
+            }
+            Plane::Shared(roster) => {
+                let quantised = codec.quantise(update, weight, rng)?;
+                let (header, vector, shares) = masked(ready, roster, self.trust.id(), &quantised, rng)?;
+                self.leave(header, vector, shares);
+            }
+            Plane::Collective(key) => {
+                let quantised = codec.quantise(update, weight, rng)?;
+                let key = Arc::clone(key);
+                self.leave_sealed(&key, &quantised, rng)?;
+            }
+        }
         self.update = Some(same);
-        self.leave(header, vector, shares);
         Ok(clipped)
     }
 
     /// Record, then signature, then upload.
     fn leave(&mut self, header: Header, vector: Vec<u8>, shares: Vec<Sealed>) {
+        let Stage::Ready(ready) = &self.stage else { return };
+        let context = ready.accepted.context();
+        let record = ContributionRecord { round: context.round, sid: header.sid, hdr: header.hdr() };
+        let permit = self.out.persist(record);
+        let signature = header.sign(&context, self.trust.identity(), permit);
+        let frame = wire::encode(context.round, &Contribution { header, signature, shares });
+        self.sent(record, frame.into(), vector.into());
+    }
+
+    /// The contribution leaves; its record is queued ahead of it.
+    pub(super) fn sent(&mut self, record: ContributionRecord, frame: Arc<[u8]>, vector: Arc<[u8]>) {
         let Stage::Ready(ready) = std::mem::replace(&mut self.stage, Stage::Idle) else { return };
         let accepted = ready.accepted;
-        let record =
-            ContributionRecord { round: accepted.manifest.round, sid: header.sid, hdr: header.hdr() };
-        let permit = self.out.persist(record);
         let context = accepted.context();
-        let signature = header.sign(&context, self.trust.identity(), permit);
-        let frame: Arc<[u8]> =
-            wire::encode(accepted.manifest.round, &Contribution { header, signature, shares }).into();
-        let vector: Arc<[u8]> = vector.into();
         self.out.upload(Arc::clone(&frame), Arc::clone(&vector));
         self.last = Some(record);
         let (accepted, bytes) = (Some(accepted), Some(Bytes { frame, vector }));
@@ -155,6 +169,11 @@ impl Contributed {
     }
 
     fn is_own(&self, frame: &[u8], vector: &[u8], key: &PublicKey) -> bool {
+        if let Some((round, made, hdr)) = header_of(frame, vector) {
+            return round == self.record.round
+                && hdr == self.record.hdr
+                && made.header.verify(&self.context, key, &made.signature).is_ok();
+        }
         let Ok(message) = wire::decode::<Contribution>(frame) else { return false };
         let round = message.round();
         let Contribution { header, signature, shares } = message.into_body();
@@ -170,7 +189,7 @@ impl Contributed {
 }
 
 /// Mode plain: floats and a weight in the clear.
-fn plain(ready: &Ready, id: &PartyId, update: &[f32], weight: u32) -> (Header, Vec<u8>, Vec<Sealed>) {
+fn plain(ready: &Ready, id: &PartyId, update: &[f32], weight: u32) -> (Header, Vec<u8>) {
     let mut vector = Vec::with_capacity(update.len() * 4 + 4);
     vector.extend_from_slice(&weight.to_le_bytes());
     update.iter().for_each(|x| vector.extend_from_slice(&x.to_le_bytes()));
@@ -180,7 +199,7 @@ fn plain(ready: &Ready, id: &PartyId, update: &[f32], weight: u32) -> (Header, V
         vector: vector_digest(&vector),
         shares: merkle::root(&[]),
     };
-    (header, vector, Vec::new())
+    (header, vector)
 }
 
 fn masked<R: CryptoRng + ?Sized>(

@@ -3,8 +3,9 @@
 
 use rand_core::CryptoRng;
 
-use super::{Participant, ParticipantEvent, Ready, Stage};
+use super::{Participant, ParticipantEvent, Plane, Ready, Stage};
 use crate::error::{Fault, FaultKind};
+use crate::manifest::Mode;
 use crate::wire::{Roster, Unverified};
 
 impl Participant {
@@ -15,7 +16,10 @@ impl Participant {
     ) -> Result<(), Fault> {
         let Stage::Training(accepted) = &self.stage else {
             let sid = match &self.stage {
-                Stage::Ready(ready) => ready.roster.as_ref().map(|roster| *roster.sid()),
+                Stage::Ready(ready) => match &ready.plane {
+                    Plane::Shared(roster) => Some(*roster.sid()),
+                    Plane::None | Plane::Collective(_) => None,
+                },
                 Stage::Contributed(made) if !made.is_restored() => Some(made.record.sid),
                 _ => None,
             };
@@ -26,10 +30,13 @@ impl Participant {
                 None => Err(Fault::coordinator(FaultKind::OutOfTurn)),
             };
         };
+        if accepted.manifest.mode != Mode::Masked {
+            return Err(Fault::coordinator(FaultKind::OutOfTurn));
+        }
         let roster = roster.verify(accepted, &accepted.signer, rng)?;
         let accepted = (**accepted).clone();
         let round = accepted.manifest.round;
-        self.stage = Stage::Ready(Box::new(Ready { accepted, roster: Some(roster) }));
+        self.stage = Stage::Ready(Box::new(Ready { accepted, plane: Plane::Shared(Box::new(roster)) }));
         self.out.event(ParticipantEvent::Ready { round });
         Ok(())
     }

@@ -18,6 +18,7 @@
 
 mod announce;
 mod ceremony;
+mod collective;
 mod contribute;
 mod convene;
 mod keys;
@@ -32,6 +33,7 @@ pub use announce::ModelError;
 pub use contribute::{ContributeError, share_info};
 
 use crate::announce::{Accepted, Equivocation, Membership, Trust};
+use crate::collective::VerifiedKey;
 use crate::error::{ApiMisuse, DecodeError, Fault, FaultKind};
 use crate::id::{Context, Head, PartyId};
 use crate::outbox::{Outbox, Output};
@@ -90,7 +92,17 @@ enum Stage {
 /// Manifest and roster are accepted; nothing has left yet.
 struct Ready {
     accepted: Accepted,
-    roster: Option<VerifiedRoster>,
+    plane: Plane,
+}
+
+/// What protects the secret of the mask.
+enum Plane {
+    /// Nothing: mode plain.
+    None,
+    /// Shares for the members of a roster.
+    Shared(Box<VerifiedRoster>),
+    /// A collective key.
+    Collective(Arc<VerifiedKey>),
 }
 
 /// The contribution of a round, kept for identical retries until it is acknowledged.
@@ -121,6 +133,8 @@ pub struct Participant {
     /// The last attempt at a seed it took part in ([DRAW-3]).
     called: Option<AttemptRecord>,
     pledge: Option<Box<ceremony::Pledge>>,
+    /// The collective key it used or saw last.
+    key: Option<Arc<VerifiedKey>>,
     out: Out,
 }
 
@@ -137,6 +151,7 @@ impl Participant {
             update: None,
             called: None,
             pledge: None,
+            key: None,
             out,
         }
     }
@@ -151,6 +166,11 @@ impl Participant {
     #[must_use]
     pub const fn head(&self) -> &Head {
         self.trust.head()
+    }
+
+    /// Takes over a head that the same party's member verified when it was called to a session ([REG-3]).
+    pub fn saw(&mut self, head: Head) {
+        self.trust.saw(head);
     }
 
     /// The round of the last manifest acted on; 0 before the first.
@@ -186,6 +206,7 @@ impl Participant {
             wire::Commitments::TYPE => self.on_commitments(wire::decode(frame).map_err(decoded)?),
             wire::Announce::TYPE => self.on_announce(wire::decode(frame).map_err(decoded)?),
             wire::Roster::TYPE => self.on_roster(wire::decode(frame).map_err(decoded)?, rng),
+            wire::KeyNotice::TYPE => self.on_key(wire::decode(frame).map_err(decoded)?),
             wire::ResultNotice::TYPE => self.on_result(wire::decode(frame).map_err(decoded)?),
             other => Err(decoded(DecodeError::Unexpected(other))),
         }

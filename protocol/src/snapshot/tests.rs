@@ -7,6 +7,7 @@ use quorate_crypto::sign::SigningKey;
 use serde::de::DeserializeOwned;
 
 use super::*;
+use crate::collective::{HolderRecord, MakerRecord, OpenedRecord};
 use crate::id::SetId;
 use crate::record::*;
 use crate::testing::unhex;
@@ -77,7 +78,7 @@ where
     }
     assert_eq!(load::<T>(&[&bytes[..], &[0]].concat()), Err(DecodeError::NonCanonical));
     // A version or kind that does not exist.
-    for version in 6..=u8::MAX {
+    for version in 7..=u8::MAX {
         let newer = [&[version], &bytes[1..]].concat();
         assert_eq!(load::<T>(&newer), Err(DecodeError::Body));
     }
@@ -101,9 +102,11 @@ fn snapshots_of_version_1_load() {
 
     let lock = LockRecord { round: 7, set: set() };
     let with = ["00", "ac02", d!(root), "07", d!(mh), "01", "07", d!(sid), d!(root), "c801"];
-    frozen(&MemberSnapshot::new(head(), acted, None), &without);
-    frozen(&MemberSnapshot::new(head(), acted, Some(lock)), &with);
-    assert_eq!(MemberSnapshot::new(head(), acted, Some(lock)).parts(), (head(), acted, Some(lock)));
+    frozen(&MemberSnapshot::V1 { head: head(), acted, lock: None }, &without);
+    frozen(&MemberSnapshot::V1 { head: head(), acted, lock: Some(lock) }, &with);
+    let snapshot = MemberSnapshot::V1 { head: head(), acted, lock: Some(lock) };
+    let parts = snapshot.parts();
+    assert_eq!((parts.head, parts.acted, parts.lock, parts.holder), (head(), acted, Some(lock), &[][..]));
 }
 
 // [DRAW-3]: version 2 of two snapshots holds the last attempt at a seed.
@@ -155,6 +158,84 @@ fn snapshots_of_version_3_load() {
     assert_eq!(coordinator.parts().keys, Some(&keys));
 }
 
+// [CKG-1] [OPEN-5]: what a holder comes back from, and the number of the coordinator's last session.
+#[test]
+fn snapshots_with_collective_keys_load() {
+    let acted = ManifestRecord { round: 7, mh: digest(0x33) };
+    let opened =
+        OpenedRecord { record: digest(0x77), round: 7, set: set(), opening: digest(0x88), count: 300 };
+    let holder = vec![
+        HolderRecord::Session(300),
+        HolderRecord::Signed { number: 300, record: digest(0x77) },
+        HolderRecord::Dead(5),
+        HolderRecord::InForce { record: digest(0x77), generation: 2, opened: 300 },
+        HolderRecord::Lock(LockRecord { round: 7, set: set() }),
+        HolderRecord::Opened(opened),
+        HolderRecord::Blamed { record: digest(0x77), count: 3 },
+        HolderRecord::Forgotten { record: digest(0x77) },
+    ];
+    let pieces = [
+        "01",
+        "ac02",
+        d!(root),
+        "07",
+        d!(mh),
+        "00", // version, head, manifest, no lock by round key
+        "08",
+        "00",
+        "ac02", // eight records; session
+        "01",
+        "ac02",
+        d!(key), // signed
+        "02",
+        "05", // dead
+        "03",
+        d!(key),
+        "02",
+        "ac02", // in force
+        "04",
+        "07",
+        d!(sid),
+        d!(root),
+        "c801", // lock
+        "05",
+        d!(key),
+        "07",
+        d!(sid),
+        d!(root),
+        "c801",
+        d!(result),
+        "ac02", // opened
+        "06",
+        d!(key),
+        "03", // blamed
+        "07",
+        d!(key), // forgotten
+    ];
+    let snapshot = MemberSnapshot::V2 { head: head(), acted, lock: None, holder: holder.clone() };
+    frozen(&snapshot, &pieces);
+    assert_eq!(snapshot.parts().holder, holder);
+    frozen(&MemberRecord::Holder(HolderRecord::Session(300)), &["02", "00", "ac02"]);
+    assert_eq!(DeviceRecord::Member(MemberRecord::Holder(HolderRecord::Opened(opened))).round(), 7);
+    frozen(&CoordinatorRecord::from(MakerRecord::Session(300)), &["06", "00", "ac02"]);
+
+    let key = SigningKey::from_bytes(&[1; 32]);
+    let deployment = DeploymentId::new("test", key.public());
+    let keys = StoredKeys { seen: 0, lists: Vec::new() };
+    let coordinator = CoordinatorSnapshot::V4 {
+        deployment,
+        registry: Vec::new(),
+        transcript: Vec::new(),
+        last_round: 9,
+        attempt: None,
+        keys,
+        session: 300,
+    };
+    let id = "ccfce801cf04d5b9a730b8ebc05ef96917f72eb49245879f630d9a2ffb7bc214";
+    frozen(&coordinator, &["03", id, "00", "00", "09", "00", "00", "00", "ac02"]);
+    assert_eq!(coordinator.parts().session, 300);
+}
+
 // [KEY-5]: what is stored is verified again, and is not older than the mark beside it.
 #[test]
 fn key_5_stored_keys_are_verified_again() {
@@ -182,7 +263,7 @@ fn a_device_snapshot_of_version_1_loads() {
         deployment,
         party: PartyId { index: 5, key_hash: digest(0x77) },
         participant: ParticipantSnapshot::V1 { head: head(), acted, last: None },
-        member: MemberSnapshot::new(head(), acted, None),
+        member: MemberSnapshot::V1 { head: head(), acted, lock: None },
     };
     let pieces = [
         "00",                                                               // version 1

@@ -15,6 +15,8 @@
 //! And of a round under such a key ([OPEN-1], [OPEN-5], [OPEN-6], [COPEN-4]), with the round's number:
 //!
 //! ```text
+//! participant: RosterRequest ────────────▶   coordinator
+//! KeyNotice ─────────────────────────────▶   participant that does not know the key yet
 //! participant: SealedContribution ───────▶   coordinator; the vector travels beside it
 //! SealedClose ───────────────────────────▶   Lock
 //! OpenAsk, to the responders ────────────▶   OpenAnswer
@@ -26,7 +28,7 @@ use quorate_crypto::sign::{PublicKey, Signature};
 use serde::{Deserialize, Serialize};
 
 use super::{Complaint, Lock, Message, PROOF, Sealed, bytes, list};
-use crate::collective::{HOLDERS, KeyRecord, SealedHeader, SessionRecord};
+use crate::collective::{HOLDERS, KeyEvidence, KeyRecord, SealedHeader, SessionRecord};
 use crate::id::{PartyId, SetId};
 use crate::params::MAX_COHORT;
 
@@ -60,6 +62,7 @@ messages! {
     BlameAsk = 38,
     BlameAnswer = 39,
     SealedContribution = 40,
+    KeyNotice = 41,
 }
 
 /// Coordinator → holder: a session begins.
@@ -300,6 +303,13 @@ pub struct Disclose {
     pub secret: [u8; 32],
     /// Over the above.
     pub signature: Signature,
+}
+
+/// Coordinator → participant: the key of the round, for whoever asks for its roster ([CKG-8]).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeyNotice {
+    /// The key, and that all its holders stand behind it.
+    pub evidence: KeyEvidence,
 }
 
 /// Most elements of a list that has one element a participant.

@@ -58,6 +58,8 @@ pub const fn limit(kind: u8) -> Option<usize> {
         38 => 7 * KIB * KIB,
         // SealedContribution: c₀ and c₁, 187,392 bytes, and a header.
         40 => 184 * KIB,
+        // KeyNotice: a record, b, 128 × (identity, 32-step proof, signature).
+        41 => 320 * KIB,
         _ => return None,
     })
 }

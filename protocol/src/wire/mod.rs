@@ -7,7 +7,7 @@
 //! [`decode`] gives [`Unverified`] values only. What is inside can be reached by verifying it, and each
 //! message's `verify` names what has to be known to do so.
 
-mod bytes;
+pub(crate) mod bytes;
 mod ceremony;
 mod collective;
 mod limits;
@@ -16,8 +16,8 @@ mod messages;
 
 pub use ceremony::{Call, Commit, Commitments, SeedReveal};
 pub use collective::{
-    BlameAnswer, BlameAsk, Disclose, JoinEntry, KeyCall, KeyDead, KeyJoin, KeyJoins, KeyReady, KeySign,
-    KeyTried, KeyTry, OpenAnswer, OpenAsk, Opening, PartCheck, PartChecks, PartCommit, PartCommits,
+    BlameAnswer, BlameAsk, Disclose, JoinEntry, KeyCall, KeyDead, KeyJoin, KeyJoins, KeyNotice, KeyReady,
+    KeySign, KeyTried, KeyTry, OpenAnswer, OpenAsk, Opening, PartCheck, PartChecks, PartCommit, PartCommits,
     PartRelay, PartReveal, SealedClose, SealedContribution, SealedLeaf, TRIALS, Trial, TryAnswer,
 };
 pub use limits::limit;
@@ -79,6 +79,14 @@ impl Unverified<Due> {
     }
 }
 
+impl Unverified<SealedContribution> {
+    /// Who is said to have made it, as with [`Contribution`].
+    #[must_use]
+    pub const fn claimed_sender(&self) -> quorate_keys::PartyId {
+        self.body.header.sender
+    }
+}
+
 impl Unverified<Contribution> {
     /// Who is said to have made it: for a transport that compares it with whom it has authenticated.
     #[must_use]
@@ -111,7 +119,7 @@ fn encode_with<T: Message>(round: u64, write: impl FnOnce(&mut Vec<u8>)) -> Vec<
 }
 
 /// Appends the canonical encoding of a value.
-fn append<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
+pub(crate) fn append<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
     serialize_with_flavor(value, Append(bytes)).expect("protocol values have known lengths and serialise");
 }
 

@@ -26,7 +26,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 pub use compare::{Comparison, ComparisonRow};
-pub use summary::{Quantiles, RoundRow, StageSeconds, Summary};
+pub use summary::{KeySummary, Quantiles, RoundRow, StageSeconds, Summary};
 
 /// One run with a name, for pages that show one run or several.
 #[derive(Debug, Clone, Copy)]

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::world::KeyStats;
+
 /// A job in figures. Numbers that are not finite become `null` in JSON.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -24,7 +26,7 @@ pub struct Summary {
     pub committee: u64,
     /// Cryptographic suite: `R8192`, `R4096`, `direct`.
     pub suite: String,
-    /// `masked` or `plain`.
+    /// `plain`, `masked` or `homomorphic`.
     pub mode: String,
     /// Parameters of the model.
     pub dim: u64,
@@ -70,10 +72,46 @@ pub struct Summary {
     pub member_upload_bytes: u64,
     /// Largest resident memory of the process; 0 where unknown.
     pub peak_rss_bytes: u64,
+    /// What making the collective key took, in mode `homomorphic`.
+    pub key: Option<KeySummary>,
     /// Hash over the trace of events: equal seeds give equal traces.
     pub trace_hash: String,
     /// Anything a reader should know.
     pub notes: Vec<String>,
+}
+
+/// A session for a collective key in figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeySummary {
+    /// Holders.
+    pub holders: u64,
+    /// Virtual time, s.
+    pub virtual_s: f64,
+    /// Processor time of one holder, ms.
+    pub holder_cpu_ms: Quantiles,
+    /// Processor time of the coordinator, ms.
+    pub coordinator_cpu_ms: f64,
+    /// Bytes a holder receives.
+    pub holder_download_bytes: u64,
+    /// Bytes a holder sends.
+    pub holder_upload_bytes: u64,
+}
+
+impl KeySummary {
+    /// Of what a session took.
+    #[must_use]
+    pub fn of(made: &KeyStats) -> Self {
+        let mean = |values: &[f64]| (values.iter().sum::<f64>() / values.len().max(1) as f64).round() as u64;
+        Self {
+            holders: made.holder_ms.len() as u64,
+            virtual_s: made.virtual_ms as f64 / 1e3,
+            holder_cpu_ms: Quantiles::of(made.holder_ms.clone()),
+            coordinator_cpu_ms: made.coordinator_ms,
+            holder_download_bytes: mean(&made.down),
+            holder_upload_bytes: mean(&made.up),
+        }
+    }
 }
 
 /// Median and 95th percentile.

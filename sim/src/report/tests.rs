@@ -38,6 +38,7 @@ pub(super) fn summary() -> Summary {
         member_upload_bytes: 65_432,
         peak_rss_bytes: 612_000_000,
         trace_hash: "ab".repeat(32),
+        key: None,
         notes: vec!["plain rounds are simulated without a committee".to_owned()],
     }
 }

@@ -34,6 +34,7 @@ MANIFEST = Struct(
     policy=DIGEST,
     keys=DIGEST,
     previous=DIGEST,
+    collective=Option(Struct(record=DIGEST, unproven=Bool())),
 )
 
 RECORD = Struct(

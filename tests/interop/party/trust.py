@@ -99,6 +99,7 @@ class Round:
         shape, cohort, schema, times = (manifest[name] for name in ("committee", "cohort", "schema", "deadlines"))
         ensure(manifest["version"] == 1, "version")
         ensure(manifest["mode"][0] == "masked" and manifest["suite"][0] != "direct", "not implemented")
+        ensure(manifest["collective"] is None, "a collective key in mode masked")
         ensure(manifest["seal"][0] == "x25519" and schema["clip_l2"] is None, "not implemented")
         rising = [0] + [times[name] for name in messages.DEADLINES]
         ensure(all(a < b for a, b in zip(rising, rising[1:])), "deadlines")

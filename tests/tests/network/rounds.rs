@@ -40,3 +40,16 @@ async fn jobs_take_turns() {
     let status = world.node.status();
     assert_eq!((status.jobs["a"].opened, status.jobs["b"].opened), (2, 2));
 }
+
+/// [CKG-8] A collective key is made by connected devices, rounds are held under it, and everybody is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn homomorphic_rounds_open_under_a_key_that_devices_made() {
+    let world = play(Options { mode: Mode::Homomorphic, ..Options::default() }).await;
+    let told = world.told.lock().unwrap().clone();
+    for at in 0..world.options.parties {
+        assert_eq!(told[&at].counted, [1, 2], "{told:?}");
+    }
+    let status = world.node.status();
+    assert_eq!((status.jobs["job"].opened, status.jobs["job"].aborted), (2, 0));
+    assert_eq!(status.jobs["job"].mode, "homomorphic");
+}

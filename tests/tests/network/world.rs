@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use quorate_coordinator::Service;
 use quorate_coordinator::audit::{Audit, AuditPlaces};
-use quorate_coordinator::config::{InitialModel, Retention};
+use quorate_coordinator::config::{CollectivePlan, InitialModel, Retention};
 use quorate_coordinator::job::Job;
 use quorate_coordinator::keeper::{Approvers, Keeper, Places, PlainRoom, Room as _, Roots};
 use quorate_coordinator::models::ModelStore;
@@ -29,7 +29,7 @@ use quorate_keys::{Class, DeploymentId, EnrolmentToken, Registry};
 use quorate_participant::{Builder, Client, ClientError, Step, Training, Why};
 use quorate_protocol::coordinator::RoundConfig;
 use quorate_protocol::manifest::{CohortShape, CommitteeShape, Deadlines, Mode, Schema};
-use quorate_protocol::params::{PlanCache, committee_shape};
+use quorate_protocol::params::{PlanCache, committee_shape, holder_shape};
 use quorate_protocol::policy::{NamedCommittee, Policy};
 use quorate_tests::Lists;
 use quorate_transport::{Authority, Connector, Limits, Pin};
@@ -100,6 +100,7 @@ impl Options {
         Policy {
             named: NamedCommittee::Anybody,
             allow_plain: self.mode == Mode::Plain,
+            allow_unproven: self.mode == Mode::Homomorphic,
             corrupt_permille: 20,
             named_corrupt_permille: 200,
             ..Policy::default()
@@ -110,13 +111,14 @@ impl Options {
         let schema = Schema { dim: self.dim, bits: 16, clip: 1.0, clip_l2: None, weight_bound: 100 };
         let committee = match self.mode {
             Mode::Masked => committee_shape(self.committee, Suite::R4096, eligible, &schema).unwrap(),
+            Mode::Homomorphic => holder_shape(self.committee).unwrap(),
             Mode::Plain => CommitteeShape::default(),
         };
         Job {
             name: name.to_owned(),
             round: RoundConfig {
                 mode: self.mode,
-                suite: Suite::R4096,
+                suite: if self.mode == Mode::Homomorphic { Suite::R8192 } else { Suite::R4096 },
                 seal: SealSuite::X25519,
                 committee,
                 cohort: CohortShape { n_min: 3, n_max: eligible, f: 1, k_min: 2, kappa: 1 },
@@ -248,6 +250,7 @@ pub async fn node_at(options: &Options, folder: &Path, address: SocketAddr) -> N
         min_enrolled: options.parties,
         renew_on_growth: true,
         patience: Duration::from_secs(20),
+        collective: CollectivePlan::default(),
     };
     let parts = Parts {
         name: options.name.to_owned(),

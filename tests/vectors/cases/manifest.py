@@ -49,6 +49,7 @@ BASE = {
     "policy": D("policy"),
     "keys": D("keys"),
     "previous": D("previous"),
+    "collective": None,
 }
 
 DIRECT = BASE | {
@@ -60,6 +61,12 @@ DIRECT = BASE | {
 
 ZERO = b"\0" * 32
 PLAIN = BASE | {"mode": "plain", "committee": numbers(postcard.COMMITTEE, [0] * 8), "keys": ZERO, "previous": ZERO}
+
+HOMOMORPHIC = BASE | {
+    "mode": "homomorphic",
+    "committee": numbers(postcard.COMMITTEE, (64, 21, 22, 1, 43, 0, 0, 0)),
+    "collective": {"record": D("key record"), "unproven": True},
+}
 
 LARGEST = BASE | {
     "version": 255,
@@ -76,7 +83,7 @@ LARGEST = BASE | {
 
 def manifest_cases():
     out = []
-    for name, manifest in (("masked", BASE), ("direct", DIRECT), ("plain", PLAIN), ("largest numbers", LARGEST)):
+    for name, manifest in (("masked", BASE), ("direct", DIRECT), ("plain", PLAIN), ("homomorphic", HOMOMORPHIC), ("largest numbers", LARGEST)):
         body = postcard.manifest(manifest)
         expect = {"body": body.hex(), "mh": H("manifest", body).hex()}
         out.append(ok(f"manifest, {name}", {"op": "manifest"} | readable(manifest), expect))
@@ -93,7 +100,7 @@ def manifest_cases():
         ("an over-long round", body[: at["round"]] + b"\xaa\x00" + body[at["round"] + 1 :], "canonical"),
         ("an over-long mode", body[: at["mode"]] + b"\x81\x00" + body[at["mode"] + 1 :], "canonical"),
         ("a round of 2^64", body[: at["round"]] + b"\xff" * 9 + b"\x02" + body[at["round"] + 1 :], "body"),
-        ("an unknown mode", choice("mode", 2), "body"),
+        ("an unknown mode", choice("mode", 3), "body"),
         ("an unknown suite", choice("suite", 3), "body"),
         ("an unknown sealing suite", choice("seal", 2), "body"),
         ("an option that is neither", body[:none] + b"\2" + body[none + 1 :], "body"),

@@ -38,7 +38,7 @@ def head(size, root):
 
 
 SUITES = ["R8192", "R4096", "direct"]
-MODES = ["plain", "masked"]
+MODES = ["plain", "masked", "homomorphic"]
 SEALS = ["x25519", "x-wing"]
 COMMITTEE = ["m", "c", "r", "rho", "q", "checks", "a_min", "e"]
 COHORT = ["n_min", "n_max", "f", "k_min", "kappa"]
@@ -72,6 +72,7 @@ def manifest(m):
             m["policy"],
             m["keys"],
             m["previous"],
+            option(lambda c: c["record"] + u8(c["unproven"]), m["collective"]),
         ]
     )
 

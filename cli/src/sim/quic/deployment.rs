@@ -15,7 +15,7 @@ use quorate_sim::report::write_atomic;
 use quorate_sim::task::Task;
 use rand_core::UnwrapErr;
 
-use super::{JOB, QuicArgs, Setting, mode};
+use super::{JOB, QuicArgs, Setting};
 use crate::coordinator::{now, wait};
 use crate::error::Failure;
 
@@ -137,14 +137,16 @@ fn text(config: &SimConfig, task: &dyn Task, stages: &Stages, quic: &QuicArgs) -
     let seal = if config.seal == SealSuite::XWing { "xwing" } else { "x25519" };
     let _ = write!(
         text,
-        "\n[policy]\ncorrupt_permille = {}\nnamed_corrupt_permille = {}\nk_min = {}\n\n[jobs.{JOB}]\nmode = \"{}\"\n\
+        "\n[policy]\ncorrupt_permille = {}\nnamed_corrupt_permille = {}\nk_min = {}\nallow_unproven = {}\n\n\
+         [jobs.{JOB}]\nmode = \"{}\"\n\
          allow_plain = {}\nsuite = \"{}\"\nseal = \"{seal}\"\ndim = {dim}\nbits = {bits}\nclip = {:?}\n\
          weight_bound = {}\ncommittee = {committee}\ntarget = {per_round}\nover_selection = 0\nwanted = {per_round}\n\
          rounds = {rounds}\nmodel = \"initial.safetensors\"\n",
         policy.corrupt_permille,
         policy.named_corrupt_permille,
         policy.k_min,
-        mode(config),
+        policy.allow_unproven,
+        config.mode.name(),
         policy.allow_plain,
         config.suite.name(),
         task.default_clip(),

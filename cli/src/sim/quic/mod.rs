@@ -30,7 +30,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use quorate_protocol::manifest::Mode;
 use quorate_sim::config::SimConfig;
 use quorate_sim::report::{RoundRow, Summary, write_atomic};
 use quorate_sim::task::Task;
@@ -71,7 +70,9 @@ pub type Played = (Summary, Vec<RoundRow>);
 
 /// Whether a folder holds a run over QUIC, or a comparison with one.
 pub fn is_run(folder: &Path) -> bool {
-    ["", "plain", "masked"].iter().any(|run| folder.join(run).join(deployment::FOLDER).exists())
+    ["", "plain", "masked", "homomorphic"]
+        .iter()
+        .any(|run| folder.join(run).join(deployment::FOLDER).exists())
 }
 
 /// Plays all rounds.
@@ -181,14 +182,6 @@ fn interrupted(folder: &Path) -> Failure {
          wrote is in {}",
         folder.join(deployment::FOLDER).display()
     ))
-}
-
-/// `masked` or `plain`.
-const fn mode(config: &SimConfig) -> &'static str {
-    match config.mode {
-        Mode::Plain => "plain",
-        Mode::Masked => "masked",
-    }
 }
 
 /// Where the results of a coordinator's job are.

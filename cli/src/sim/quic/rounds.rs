@@ -157,7 +157,7 @@ impl Rounds {
             per_round: u64::from(config.per_round),
             committee: if plain { 0 } else { u64::from(config.committee) },
             suite: if plain { "none" } else { config.suite.name() }.to_owned(),
-            mode: super::mode(config).to_owned(),
+            mode: config.mode.name().to_owned(),
             dim: u64::from(config.dim),
             bits: config.bits,
             dropout: config.dropout,

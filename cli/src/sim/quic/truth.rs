@@ -113,7 +113,9 @@ impl Truth {
     fn bound(&self, opened: &Exported) -> f64 {
         match self.config.mode {
             Mode::Plain => self.codec.step() * f64::from(self.codec_steps()) * f64::from(f32::EPSILON),
-            Mode::Masked => self.codec.mean_error_bound(opened.indices.len() as u32, opened.weight),
+            Mode::Masked | Mode::Homomorphic => {
+                self.codec.mean_error_bound(opened.indices.len() as u32, opened.weight)
+            }
         }
     }
 

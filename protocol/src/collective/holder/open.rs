@@ -12,44 +12,18 @@ use std::sync::Arc;
 use quorate_crypto::collective::{C1Commitment, OpeningContext, SummedC1, commitments_fit};
 use quorate_crypto::hash::Digest;
 use quorate_crypto::labels;
-use quorate_crypto::merkle;
-use quorate_crypto::sign::{self, PublicKey, SignedItem};
+use quorate_crypto::sign::{self, PublicKey};
 use quorate_keys::signed;
 use rand_core::CryptoRng;
 
 use super::{Holder, HolderEvent, HolderRecord, KeyInForce};
+use crate::collective::RoundTerms;
 use crate::collective::opening::{Asked, OpeningPermit};
-use crate::draw::{Draw, Role};
 use crate::error::{Fault, FaultKind};
-use crate::id::{Context, Head, PartyId, SetId};
+use crate::id::{Context, PartyId, SetId};
 use crate::record::LockRecord;
-use crate::statement::{CloseStatement, LockStatement, Statement};
-use crate::wire::{
-    self, BlameAnswer, BlameAsk, Lock, OpenAnswer, OpenAsk, SealedClose, SealedLeaf, Unverified, set_leaf,
-};
-
-/// What a holder knows of a round from a manifest it has accepted.
-#[derive(Clone)]
-pub struct RoundTerms {
-    /// Deployment and round.
-    pub context: Context,
-    /// Session: manifest and key record.
-    pub sid: Digest,
-    /// Record of the key, as the manifest names it.
-    pub key: Digest,
-    /// The coordinator's key of this round.
-    pub signer: PublicKey,
-    /// Locks that certify a set.
-    pub q: u16,
-    /// Least contributions: the manifest's n_min, or more by the holder's own policy ([OPEN-4]).
-    pub n_min: u32,
-    /// Most contributions.
-    pub n_max: u32,
-    /// E, under which senders are registered.
-    pub eligible: Head,
-    /// The draw of the cohort, and its width.
-    pub draw: (Draw, u32),
-}
+use crate::statement::{LockStatement, Statement};
+use crate::wire::{self, BlameAnswer, BlameAsk, Lock, OpenAnswer, OpenAsk, SealedClose, Unverified};
 
 /// A round this holder serves in.
 pub(super) struct Round {
@@ -87,6 +61,16 @@ impl Holder {
         }
         self.round = Some(Box::new(Round { terms, locked: None }));
         Ok(())
+    }
+
+    /// The round it serves in, and whose key its manifest was signed by.
+    pub(crate) fn serving_under(&self) -> Option<(u64, &PublicKey)> {
+        self.round.as_ref().map(|round| (round.terms.context.round, &round.terms.signer))
+    }
+
+    /// Leaves the round: nothing of it is locked or answered any more ([KEY-4]).
+    pub(crate) fn leave_round(&mut self) {
+        self.round = None;
     }
 
     /// Locks a set all of whose headers check ([OPEN-1], [OPEN-2]). The same set again gets the same lock.
@@ -226,46 +210,6 @@ impl Holder {
         {
             locked.sum = Some((quorate_crypto::hash::vector_digest(&ask.sum), sum));
         }
-    }
-}
-
-impl RoundTerms {
-    /// [OPEN-2] over all leaves: ascending, registered, drawn, signed, of this session, in number.
-    fn check_set<R: CryptoRng + ?Sized>(&self, close: &SealedClose, rng: &mut R) -> Result<(), FaultKind> {
-        CloseStatement(close.set).verify(&self.context, &self.signer, &close.signature)?;
-        let size = close.leaves.len();
-        if close.set.sid != self.sid {
-            return Err(FaultKind::WrongSession);
-        }
-        if size != close.set.size as usize || size < self.n_min as usize || size > self.n_max as usize {
-            return Err(FaultKind::CohortSize);
-        }
-        if close.leaves.windows(2).any(|pair| pair[0].header.sender.index >= pair[1].header.sender.index) {
-            return Err(FaultKind::BadSet);
-        }
-        let mut hashes = Vec::with_capacity(size);
-        let mut items: Vec<SignedItem<'_>> = Vec::with_capacity(size);
-        for leaf in &close.leaves {
-            self.check_leaf(leaf)?;
-            hashes.push(set_leaf(&self.sid, &leaf.header.sender, &leaf.header.hdr()));
-            items.push(leaf.header.item(&self.context, &leaf.identity, leaf.signature));
-        }
-        sign::verify_batch(&items, rng).map_err(|_| FaultKind::BadSignature)?;
-        if merkle::root(&hashes) == close.set.root { Ok(()) } else { Err(FaultKind::BadSet) }
-    }
-
-    fn check_leaf(&self, leaf: &SealedLeaf) -> Result<(), FaultKind> {
-        let id: &PartyId = &leaf.header.sender;
-        if leaf.header.sid != self.sid {
-            return Err(FaultKind::WrongSession);
-        }
-        let registered = leaf.identity.key_hash() == id.key_hash
-            && self.eligible.contains(&self.context.deployment, id.index, &leaf.identity, &leaf.proof);
-        if !registered {
-            return Err(FaultKind::NotRegistered);
-        }
-        let (draw, width) = &self.draw;
-        if draw.is_eligible(Role::Cohort, id, *width) { Ok(()) } else { Err(FaultKind::NotEligible) }
     }
 }
 

@@ -82,6 +82,7 @@ impl KeyMaker {
         if !complete || opened != commitment {
             return Err(FaultKind::BadPart);
         }
+        self.past.leaves.insert(place, leaves);
         if let Stage::Revealing(reveals) = &mut self.stage {
             reveals.insert(place, reveal);
         }

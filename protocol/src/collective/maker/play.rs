@@ -101,9 +101,8 @@ impl KeyMaker {
             return;
         };
         for (dealer, reveal) in &self.past.reveals {
-            let leaves: Vec<_> =
-                active.iter().zip(&reveal.sealed).map(|(place, sealed)| sealed.leaf(*place)).collect();
-            let (Some(path), Some(sealed)) = (merkle::inclusion_proof(&leaves, at), reveal.sealed.get(at))
+            let Some(leaves) = self.past.leaves.get(dealer) else { continue };
+            let (Some(path), Some(sealed)) = (merkle::inclusion_proof(leaves, at), reveal.sealed.get(at))
             else {
                 continue;
             };

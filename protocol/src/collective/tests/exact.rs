@@ -1,5 +1,6 @@
 //! Data plane and key plane together: exact sums, whoever drops out.
 
+use quorate_crypto::collective::C1Commitment;
 use quorate_crypto::hash::{sha256, vector_digest};
 use quorate_crypto::mask::{Accumulator, MaskSecret, Matrix, Packing, unmask};
 use quorate_crypto::ring::Suite;
@@ -55,7 +56,7 @@ fn gathered(
         let Made { contribution, vector, slots } = made(hall, key, terms, sender);
         let proof = hall.world.registry.inclusion(sender, 8).unwrap();
         let identity = hall.world.keys[sender as usize].public().clone();
-        intake.take(&contribution, &vector_digest(&vector), (&identity, &proof)).unwrap();
+        intake.take(contribution, &vector_digest(&vector), (&identity, &proof)).unwrap();
         vectors.add(&vector).unwrap();
         sums.iter_mut().zip(&slots).for_each(|(sum, &slot)| *sum += u64::from(slot));
     }
@@ -67,14 +68,16 @@ fn opened(
     hall: &mut Hall,
     evidence: &KeyEvidence,
     terms: &RoundTerms,
-    intake: Intake,
+    mut intake: Intake,
     (lock, answer): (u32, u32),
 ) -> OpenerEvent {
+    let _ = intake.settle();
     let (set, leaves, sum) = intake.close();
     let signature = signed_close(&hall.world, &terms.context, set);
     let mut now = Time(1);
     let key = (evidence, terms.clone());
-    let mut opener = Opener::start(key, (set, leaves, signature), sum, (now, PATIENCE)).unwrap();
+    let mut opener =
+        Opener::start(key, (set, leaves, signature), sum, (now.plus(u64::from(PATIENCE)), PATIENCE)).unwrap();
     let mut last = None;
     loop {
         while let Some(output) = opener.poll_output() {
@@ -164,7 +167,7 @@ fn rt_35_malformed_contributions_stay_out() {
     let key = evidence.verify(&hall.world.deployment()).unwrap();
     let terms = RoundTerms { q: 3, n_min: 2, ..terms(&hall.world, &evidence, 7) };
     let (mut intake, _, _) = gathered(&mut hall, &key, &terms, &[0, 1, 2]);
-    let good = made(&mut hall, &key, &terms, 3);
+    let (good, beside) = (made(&mut hall, &key, &terms, 3), made(&mut hall, &key, &terms, 4));
     let (identity, proof) =
         (hall.world.keys[3].public().clone(), hall.world.registry.inclusion(3, 8).unwrap());
     let vector = vector_digest(&good.vector);
@@ -192,23 +195,26 @@ fn rt_35_malformed_contributions_stay_out() {
         (resigned(&|c| c.c0[0] ^= 1), FaultKind::WrongVector),
         (resigned(&|c| c.c1[0] ^= 1), FaultKind::WrongVector),
         (resigned(&|c| c.header.vector = sha256(&[b"other"])), FaultKind::WrongVector),
-        (resigned(&|c| c.header.commitment = other.header.commitment), FaultKind::WrongSum),
+        (resigned(&|c| c.header.commitment = C1Commitment::from_bytes([0xff; 32])), FaultKind::WrongSum),
         (resigned(&large), FaultKind::WrongSum),
         (
             SealedContribution { signature: other.signature, ..good.contribution.clone() },
             FaultKind::BadSignature,
         ),
     ] {
-        assert_eq!(intake.take(&wrong, &vector, (&identity, &proof)), Err(kind));
+        assert_eq!(intake.take(wrong, &vector, (&identity, &proof)), Err(kind));
     }
-    assert_eq!(intake.count(), 3);
-    assert_eq!(intake.leave_out(&good.contribution), Err(FaultKind::BadSet));
-    intake.take(&good.contribution, &vector, (&identity, &proof)).unwrap();
-    intake.take(&good.contribution, &vector, (&identity, &proof)).unwrap();
+    assert_eq!((intake.count(), intake.settle()), (3, Settled { kept: vec![0, 1, 2], bad: vec![] }));
+    // A commitment to something else is signed: it is found with those it waits with, and costs nobody but its sender.
+    let lying = resigned(&|c| c.header.commitment = other.header.commitment);
+    intake.take(lying.clone(), &vector, (&identity, &proof)).unwrap();
+    intake.take(lying, &vector, (&identity, &proof)).unwrap();
+    let (its, path) = (hall.world.keys[4].public().clone(), hall.world.registry.inclusion(4, 8).unwrap());
+    intake.take(beside.contribution, &vector_digest(&beside.vector), (&its, &path)).unwrap();
     let second = resigned(&|c| c.header.vector = sha256(&[b"other"]));
-    assert_eq!(intake.take(&second, &vector, (&identity, &proof)), Err(FaultKind::SecondHeader));
-    intake.leave_out(&good.contribution).unwrap();
-    assert_eq!(intake.count(), 3);
+    assert_eq!(intake.take(second, &vector, (&identity, &proof)), Err(FaultKind::SecondHeader));
+    assert_eq!(intake.settle(), Settled { kept: vec![4], bad: vec![3] });
+    assert_eq!(intake.count(), 4);
     hall.holders.iter_mut().for_each(|holder| holder.serve(terms.clone()).unwrap());
     let event = opened(&mut hall, &evidence, &terms, intake, (15, 15));
     assert!(matches!(event, OpenerEvent::Opened { .. }));

@@ -163,13 +163,14 @@ impl Scene {
             (&self.key, self.terms.clone()),
             (set, leaves, signature),
             self.sum(),
-            (now, PATIENCE),
+            (now.plus(u64::from(PATIENCE)), PATIENCE),
         )
         .unwrap();
         let (mut events, mut now) = (Vec::new(), now);
         loop {
             while let Some(output) = opener.poll_output() {
                 match output {
+                    Output::Event(OpenerEvent::Locked) => {}
                     Output::Event(event) => events.push(event),
                     Output::Send { to, frame } => {
                         for to in to {

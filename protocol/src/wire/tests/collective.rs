@@ -5,7 +5,8 @@ use quorate_crypto::hash::Digest;
 
 use super::samples::{digest, key, lock, party, set, signature};
 use super::*;
-use crate::collective::{KeyRecord, Purpose, SealedHeader, SessionRecord};
+use crate::collective::{KeyEvidence, KeyRecord, Purpose, SealedHeader, SessionRecord};
+use crate::epoch::PartyProof;
 use crate::id::Head;
 
 /// A byte repeated: a digest, a nonce, a secret.
@@ -20,6 +21,11 @@ fn sig() -> String {
 /// Party 300 of the samples.
 fn id() -> String {
     "ac02".to_owned() + &d(0xaa)
+}
+
+/// The public key of the samples, in hex.
+fn public() -> String {
+    key(1).as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn check<T: Message + Debug + PartialEq>(kind: u8, message: &T, pieces: &[String]) {
@@ -154,6 +160,16 @@ fn wire_2_tests_and_records_of_keys() {
         parts: digest(0x88),
         tried: digest(0x77),
     };
+    let holder = PartyProof { key: key(1), proof: vec![digest(0x99)] };
+    let evidence = KeyEvidence {
+        record: made.clone(),
+        b: vec![1, 2, 3],
+        holders: vec![holder],
+        signatures: vec![signature()],
+    };
+    let tail = [d(0x55), d(0x56), d(0x6b), d(0xdd), d(0x88), d(0x77), hex("03010203"), hex("01"), public()];
+    let end = [hex("01"), d(0x99), hex("01"), sig()];
+    check(41, &KeyNotice { evidence }, &[&record_hex()[..], &tail, &end].concat());
     let ready = KeyReady { session: digest(0x55), record: made, signatures: vec![signature()] };
     let tail = [d(0x55), d(0x56), d(0x6b), d(0xdd), d(0x88), d(0x77), hex("01"), sig()];
     check(32, &ready, &[&[d(0x55)][..], &record_hex(), &tail].concat());

@@ -139,6 +139,7 @@ pub(super) fn manifest() -> Manifest {
         policy: digest(0x90),
         keys: digest(0x6b),
         previous: digest(0x11),
+        collective: None,
     }
 }
 
@@ -182,6 +183,7 @@ pub(super) const MANIFEST: &str = concat!(
     d!(policy),         // policy
     d!(keys),           // list of keys
     d!(link),           // transcript link before
+    "00",               // no collective key
 );
 
 pub(super) fn record() -> EpochRecord {
