@@ -85,11 +85,13 @@ const RUN_EXAMPLES: &str = "Examples:
   quorate conformance run --participant ./my-participant
   quorate conformance run --participant ./my-participant --fault honest --fault second-set --json
   quorate conformance run --coordinator 127.0.0.1:4433 --pin PIN --tokens tokens --patience 2m
-  quorate conformance run --participant 'quorate participant join $QUORATE_ADDRESS --pin $QUORATE_PIN --state $QUORATE_STATE \\
-    --trust-committee anybody && quorate participant run --state $QUORATE_STATE --task synthetic --dim 20 --shard 1/1'
 
 The command runs once a script, on a deployment of its own. It has to enrol with the token, accept a committee that anybody
-names, refuse what a careful policy refuses (quorate conformance list), and contribute any update with a weight of 1 to 16.";
+names, refuse what a careful policy refuses (quorate conformance list), and contribute any update with a weight of 1 to 16. This program
+as a participant is the command
+
+    quorate participant join $QUORATE_ADDRESS --pin $QUORATE_PIN --state $QUORATE_STATE --trust-committee anybody &&
+    quorate participant run --state $QUORATE_STATE --task synthetic --dim 20 --shard 1/1";
 
 #[derive(Args)]
 #[command(after_help = VECTORS_EXAMPLES)]
@@ -117,7 +119,7 @@ The command gets a line such as {\"file\":\"merkle.json\",\"name\":\"root of 0\"
 #[command(after_help = "Examples:
   quorate conformance run --participant ./my-participant --fault honest --record exchange
   quorate conformance replay exchange
-  quorate conformance replay - --json < exchange
+  zcat exchange.gz | quorate conformance replay - --json
 
 The first line of a recording names the keys: {\"coordinator\":\"HEX\",\"keys\":{\"0\":\"HEX\",…}}; every other is one frame, in the order in
 which it was seen: {\"from\":\"coordinator\",\"frame\":\"HEX\"} or {\"from\":3,\"frame\":\"HEX\"}.")]
