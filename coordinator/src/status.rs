@@ -66,9 +66,12 @@ pub struct Current {
 /// A job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobStatus {
+    /// What whoever relies on the mode has to know; nothing for masked.
+    #[serde(default)]
+    pub caveat: Option<String>,
     /// Name.
     pub name: String,
-    /// `masked` or `plain`.
+    /// `masked`, `homomorphic` or `plain`.
     pub mode: String,
     /// Version of its newest model.
     pub version: u64,
@@ -108,6 +111,27 @@ pub struct Status {
     pub current: Option<Current>,
     /// Jobs by name.
     pub jobs: BTreeMap<String, JobStatus>,
+    /// Number of the last session for a collective key; 0 before the first.
+    #[serde(default)]
+    pub key_sessions: u64,
+    /// The collective key in force, in mode `homomorphic`.
+    #[serde(default)]
+    pub collective: Option<CollectiveStatus>,
+}
+
+/// The collective key in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CollectiveStatus {
+    /// Hash of its record, hexadecimal: what manifests name.
+    pub record: String,
+    /// Generation of its shares: how often they were refreshed.
+    pub generation: u64,
+    /// Holders, evicted ones left out.
+    pub holders: u32,
+    /// How many of them open.
+    pub r: u32,
+    /// Most openings, its test's among them.
+    pub openings: u32,
 }
 
 /// What has been counted since the process began.

@@ -1,5 +1,7 @@
 //! Tables for people.
 
+use std::collections::BTreeSet;
+
 use comfy_table::{Table, presets};
 use quorate_coordinator::rows::{ModelRow, NodeRow, RoundOutcome, RoundRow, StatusAnswer};
 
@@ -25,6 +27,16 @@ pub fn status(answer: &StatusAnswer) -> String {
     );
     let parties =
         format!("{} enrolled, {} evicted, {} connected", status.enrolled, status.evicted, answer.connected);
+    let key = status.collective.as_ref().map_or_else(String::new, |key| {
+        format!(
+            "{}…, {} holders, {} open, refreshed {} times, at most {} openings",
+            safe(&key.record.chars().take(16).collect::<String>()),
+            key.holders,
+            key.r,
+            key.generation,
+            key.openings
+        )
+    });
     for (name, value) in [
         ("deployment", safe(&status.deployment)),
         ("version", safe(&answer.version)),
@@ -32,8 +44,11 @@ pub fn status(answer: &StatusAnswer) -> String {
         ("epoch", epoch),
         ("parties", parties),
         ("round", round),
+        ("collective key", key),
     ] {
-        table.add_row([name.to_owned(), value]);
+        if !value.is_empty() {
+            table.add_row([name.to_owned(), value]);
+        }
     }
     let mut jobs = headed(&["job", "mode", "model", "opened", "aborted", "of", "waiting for"]);
     for job in status.jobs.values() {
@@ -47,7 +62,10 @@ pub fn status(answer: &StatusAnswer) -> String {
             job.waiting.as_deref().map_or_else(String::new, safe),
         ]);
     }
-    format!("{table}\n\n{jobs}")
+    let caveats: BTreeSet<String> = (status.jobs.values())
+        .filter_map(|job| Some(format!("\nmode {}: {}", safe(&job.mode), safe(job.caveat.as_deref()?))))
+        .collect();
+    format!("{table}\n\n{jobs}{}", caveats.into_iter().collect::<String>())
 }
 
 /// Rounds, one a line.

@@ -7,6 +7,7 @@ use crate::status::{Current, JobStatus};
 /// Numbers of every kind, and a job whose name needs escapes.
 fn sample() -> String {
     let job = |name: &str, waiting: Option<&str>| JobStatus {
+        caveat: None,
         name: name.to_owned(),
         mode: "masked".to_owned(),
         version: 7,

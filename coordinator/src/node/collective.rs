@@ -3,6 +3,7 @@
 //! ```text
 //! no key in this epoch ─▶ session for a new one, then the round
 //! key near a limit of [collective] ─▶ session for the next one, beside the rounds; it is taken up between two
+//! a holder evicted ─▶ refresh without it, between two rounds; too few left ─▶ a new key
 //! shares older than refresh_* say ─▶ refresh, between two rounds
 //! session dead ─▶ after a pause another one, without the named and the silent; of a refresh: a new key
 //! ```
@@ -10,7 +11,7 @@
 use std::collections::BTreeSet;
 
 use quorate_crypto::hash::Digest;
-use quorate_protocol::collective::{DeadSession, Purpose};
+use quorate_protocol::collective::{DeadSession, KeyEvidence, Purpose};
 use quorate_protocol::coordinator::{Coordinator, KeyPurpose, SessionConfig};
 use quorate_protocol::id::Time;
 use quorate_protocol::manifest::Mode;
@@ -19,6 +20,7 @@ use super::NodeError;
 use super::task::{Task, tolerable, wall};
 use crate::config::CollectivePlan;
 use crate::events;
+use crate::status::CollectiveStatus;
 use crate::store::Store;
 
 /// What is known of the key in force, and of sessions that failed.
@@ -34,12 +36,12 @@ pub(super) struct Collective {
 }
 
 /// What a key needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Need {
     /// Nothing.
     None,
-    /// New shares.
-    Refresh,
+    /// New shares, without these holders.
+    Refresh(Vec<u32>),
     /// A successor, while it still serves.
     Next,
 }
@@ -50,17 +52,16 @@ impl<S: Store> Task<S> {
         let now = self.now();
         let Some(coordinator) = self.service.coordinator() else { return Ok(false) };
         let (holds, there) = (coordinator.holds_session(), coordinator.collective().is_some());
-        let need = self.need();
-        let purpose = match (there, need) {
-            (false, _) => KeyPurpose::New(None),
-            (true, Need::None) => return Ok(true),
-            (true, Need::Refresh) => KeyPurpose::Refresh(Vec::new()),
-            (true, Need::Next) => KeyPurpose::New(None),
+        let purpose = match self.need() {
+            _ if !there => KeyPurpose::New(None),
+            Need::None => return Ok(true),
+            Need::Refresh(evicted) => KeyPurpose::Refresh(evicted),
+            Need::Next => KeyPurpose::New(None),
         };
         // The key in force serves until there is another one; a refresh wants everybody's attention for itself.
         let goes_on = there && !matches!(purpose, KeyPurpose::Refresh(_));
         if holds {
-            return Ok(there && need != Need::Refresh);
+            return Ok(goes_on);
         }
         if now < self.collective.due {
             self.wakes.insert(self.collective.due);
@@ -97,18 +98,25 @@ impl<S: Store> Task<S> {
         let (plan, Some(coordinator)) = (&self.plan.collective, self.service.coordinator()) else {
             return Need::None;
         };
-        if coordinator.collective().is_none() {
-            return Need::None;
-        }
+        let Some(key) = coordinator.collective() else { return Need::None };
         let (after, at) = self.service.key_since();
         let rounds = coordinator.last_round().saturating_sub(after);
         let age = (wall() / 1_000).saturating_sub(at);
         // A round opens once as a rule: what is left over is for sets of responders that do not answer.
         let spent = self.collective.renew || rounds >= u64::from(plan.openings / 2);
+        let (made_by, out) = (&key.record.made_by, self.shared.evicted());
+        let active = made_by.active_ids();
+        let gone: Vec<u32> = active.iter().map(|id| id.index).filter(|index| out.contains(index)).collect();
+        if active.len() - gone.len() < usize::from(made_by.r + made_by.corrupt) {
+            return Need::Next;
+        }
+        if !gone.is_empty() && !self.collective.renew {
+            return Need::Refresh(gone);
+        }
         if spent || rounds >= plan.rekey_rounds || age >= plan.rekey_after.as_secs() {
             Need::Next
         } else if rounds >= plan.refresh_rounds || age >= plan.refresh_after.as_secs() {
-            Need::Refresh
+            Need::Refresh(Vec::new())
         } else {
             Need::None
         }
@@ -136,11 +144,13 @@ impl<S: Store> Task<S> {
                 chosen.truncate(usize::from(shape.m));
                 KeyPurpose::New((chosen.len() == usize::from(shape.m)).then_some(chosen))
             }
-            refresh @ KeyPurpose::Refresh(_) => {
+            KeyPurpose::Refresh(evicted) => {
                 let key = coordinator.collective()?;
-                let all = key.record.made_by.active_ids().iter().all(|id| here(&id.index));
+                let stays = |index: &u32| !evicted.contains(index);
+                let ids = key.record.made_by.active_ids();
+                let all = ids.iter().map(|id| id.index).filter(stays).all(|index| here(&index));
                 return all.then_some(SessionConfig {
-                    purpose: refresh,
+                    purpose: KeyPurpose::Refresh(evicted),
                     shape,
                     n_max,
                     openings,
@@ -201,6 +211,18 @@ impl<S: Store> Task<S> {
             dead.record.number
         ));
         self.changed();
+    }
+}
+
+/// A key as the status shows it.
+pub(super) fn shown(key: &KeyEvidence) -> CollectiveStatus {
+    let made_by = &key.record.made_by;
+    CollectiveStatus {
+        record: key.record.hash().to_hex(),
+        generation: made_by.generation(),
+        holders: u32::try_from(made_by.active().len()).unwrap_or(u32::MAX),
+        r: made_by.r.into(),
+        openings: made_by.openings,
     }
 }
 

@@ -323,6 +323,8 @@ impl<S: Store> Task<S> {
             connected: Arc::new(self.parties.live().collect()),
             current: self.current.as_ref().map(|current| self.shown(current)),
             jobs: self.jobs.iter().map(|entry| (entry.job.name.clone(), self.job_status(entry))).collect(),
+            key_sessions: coordinator.map_or(0, Coordinator::last_session),
+            collective: coordinator.and_then(Coordinator::collective).map(super::collective::shown),
         }
     }
 
@@ -343,6 +345,7 @@ impl<S: Store> Task<S> {
         let own = || self.why.clone().filter(|_| self.current.is_none());
         JobStatus {
             name: entry.job.name.clone(),
+            caveat: entry.job.round.mode.caveat().map(str::to_owned),
             mode: entry.job.round.mode.name().to_owned(),
             version: entry.model.current().version,
             model: entry.model.current().hash.to_hex(),

@@ -178,6 +178,12 @@ impl Coordinator {
         }
     }
 
+    /// Number of the last session; 0 before the first.
+    #[must_use]
+    pub const fn last_session(&self) -> u64 {
+        self.session
+    }
+
     /// Whether a session is under way.
     #[must_use]
     pub fn holds_session(&self) -> bool {

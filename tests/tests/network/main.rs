@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod audited;
+mod collective;
 mod enrol;
 mod flood;
 mod identities;

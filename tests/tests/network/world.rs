@@ -61,6 +61,8 @@ pub struct Options {
     pub allow_list: bool,
     /// What the policy of keys says otherwise than the default; without one nobody keeps keys.
     pub keys: Option<&'static str>,
+    /// Collective keys, in mode `homomorphic`.
+    pub collective: CollectivePlan,
 }
 
 impl Default for Options {
@@ -87,6 +89,7 @@ impl Default for Options {
             training: Duration::ZERO,
             allow_list: false,
             keys: Some(""),
+            collective: CollectivePlan { patience: Duration::from_secs(5), ..CollectivePlan::default() },
         }
     }
 }
@@ -250,7 +253,7 @@ pub async fn node_at(options: &Options, folder: &Path, address: SocketAddr) -> N
         min_enrolled: options.parties,
         renew_on_growth: true,
         patience: Duration::from_secs(20),
-        collective: CollectivePlan::default(),
+        collective: options.collective.clone(),
     };
     let parts = Parts {
         name: options.name.to_owned(),

@@ -21,6 +21,7 @@ pub(super) struct Source {
 /// A coordinator in order.
 pub(super) fn ready() -> Source {
     let job = JobStatus {
+        caveat: None,
         name: "digits".into(),
         mode: "masked".into(),
         version: 4,
