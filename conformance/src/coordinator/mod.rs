@@ -54,3 +54,6 @@ pub fn run(options: Options) -> Result<Report, KitError> {
     findings.leave(COORDINATOR.iter().map(|requirement| requirement.id), why);
     Ok(Report::new(COORDINATOR.iter(), &findings))
 }
+
+#[cfg(test)]
+mod tests;

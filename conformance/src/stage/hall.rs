@@ -148,7 +148,8 @@ impl Hall {
     }
 }
 
-fn evidence<R: CryptoRng>(
+/// A complete ceremony of the puppets that a record names.
+pub(crate) fn evidence<R: CryptoRng>(
     record: &EpochRecord,
     (registry, coordinator): (&Registry, &SigningKey),
     puppets: &[SigningKey],
@@ -179,7 +180,7 @@ fn evidence<R: CryptoRng>(
 }
 
 /// A safetensors file with one tensor `vector` of zeros.
-fn model() -> Vec<u8> {
+pub(crate) fn model() -> Vec<u8> {
     let bytes = DIM as usize * 4;
     let mut header =
         format!("{{\"vector\":{{\"dtype\":\"F32\",\"shape\":[{DIM}],\"data_offsets\":[0,{bytes}]}}}}")

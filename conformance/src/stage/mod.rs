@@ -18,7 +18,7 @@ mod scene;
 
 pub(crate) use desk::{Event, Receipt};
 #[cfg(test)]
-pub(crate) use hall::Founding;
+pub(crate) use hall::{Founding, NAME, evidence, model};
 pub(crate) use hall::{Hall, PUPPETS, sign};
 pub(crate) use play::{Coins, Door, Stage, of};
 #[cfg(test)]
