@@ -114,6 +114,9 @@ struct State {
     /// What the session for the collective key took.
     #[serde(default)]
     key: Option<KeySummary>,
+    /// Participants that know the collective key.
+    #[serde(default)]
+    keyed: Vec<u32>,
 }
 
 /// Samples over all rounds.
@@ -241,7 +244,11 @@ impl Experiment {
         let watch = Watch { folder: &self.folder, stop: around.stop, progress: around.progress };
         if self.config.mode == Mode::Homomorphic && self.world.coordinator().collective().is_none() {
             let session = self.config.session(self.task.as_ref())?;
-            let made = self.world.key_again(&session, &RoundContext { round: 0, ..ctx }, &watch)?;
+            let made = self.world.key_again(
+                (&session, &self.state.keyed),
+                &RoundContext { round: 0, ..ctx },
+                &watch,
+            )?;
             self.state.key.get_or_insert_with(|| KeySummary::of(&made));
         }
         let round = self.world.play(&round_config, &ctx, &watch)?;
@@ -350,6 +357,7 @@ impl Experiment {
         }
         self.state.trace = self.world.trace().to_hex();
         self.state.now = self.world.now();
+        self.state.keyed = self.world.keyed();
         self.state.coordinator = hex(&snapshot::store(&self.world.coordinator().snapshot()));
         let model =
             store_model(&self.model).ok_or_else(|| ExperimentError::Stored(self.folder.join(MODEL)))?;

@@ -16,7 +16,7 @@ use rand_chacha::ChaCha20Rng;
 
 use crate::config::SimConfig;
 use crate::event::{Emission, Truth, What, address};
-use crate::link::{LOOKAHEAD, Link};
+use crate::link::{DeviceClass, LOOKAHEAD, Link};
 use crate::meter::measured;
 use crate::party::RoundContext;
 use crate::seed::{Purpose, Seed};
@@ -112,6 +112,8 @@ pub struct Hub {
     pub shown: Shown,
     /// The newest list of keys that each party has said it knows, and when it said so first.
     pub said: BTreeMap<u32, (u64, u64)>,
+    /// Class of all lines in sessions, where they are not those drawn.
+    pub(crate) lines: Option<DeviceClass>,
     /// Instead of the loss of its class: of every line.
     pub loss: Option<f64>,
 }
@@ -173,6 +175,7 @@ impl Hub {
             watched: false,
             shown: Shown::default(),
             said: BTreeMap::new(),
+            lines: None,
             loss: None,
         }
     }
@@ -395,8 +398,8 @@ impl Hub {
     pub(crate) fn link(&mut self, ctx: &RoundContext<'_>, index: u32) -> &mut Link {
         let seed = Seed(ctx.config.seed);
         // The downlink is another stream than the uplink the party itself draws from.
-        let loss = self.loss;
-        let fresh = || Link::new(seed, ctx.round | 1 << 63, index).losing(loss);
+        let (loss, lines) = (self.loss, self.lines.filter(|_| self.one_by_one));
+        let fresh = || Link::new(seed, ctx.round | 1 << 63, index).on(lines).losing(loss);
         let at = index as usize;
         if at >= self.links.len() {
             self.links.resize_with(at + 1, || None);

@@ -100,6 +100,15 @@ impl Link {
         }
     }
 
+    /// The same line as one of this class; `None` leaves it as it was drawn.
+    #[must_use]
+    pub const fn on(mut self, class: Option<DeviceClass>) -> Self {
+        if let Some(class) = class {
+            self.class = class;
+        }
+        self
+    }
+
     /// The same line, losing each packet with this probability; `None` leaves it as its class is.
     #[must_use]
     pub const fn losing(mut self, loss: Option<f64>) -> Self {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use quorate_crypto::hash::Digest;
 use quorate_crypto::kdf::Fresh;
 use quorate_keys::KnownKeys;
-use quorate_protocol::collective::HolderEvent;
+use quorate_protocol::collective::{HolderEvent, VerifiedKey};
 use quorate_protocol::draw::Role;
 use quorate_protocol::id::Time;
 use quorate_protocol::manifest::Mode;
@@ -22,7 +22,7 @@ use rand_chacha::ChaCha20Rng;
 
 use crate::config::SimConfig;
 use crate::event::{COORDINATOR, Emission, Truth, What};
-use crate::link::{LOOKAHEAD, Link};
+use crate::link::{DeviceClass, LOOKAHEAD, Link};
 use crate::meter::{Meter, measured};
 use crate::seed::{Purpose, Seed, unit};
 use crate::task::Task;
@@ -157,6 +157,8 @@ pub struct Party {
     away: bool,
     says: bool,
     loss: Option<f64>,
+    /// Class of its line in sessions, where it is not the one drawn.
+    lines: Option<DeviceClass>,
     /// Whether frames wait for one another on its line: in a session.
     one_by_one: bool,
     /// When it learnt the newest list of keys it knows.
@@ -186,6 +188,7 @@ impl Party {
             away: false,
             says: false,
             loss: None,
+            lines: None,
             one_by_one: false,
             learnt: None,
             stats: PartyStats::default(),
@@ -254,12 +257,28 @@ impl Party {
         self.quits = gone.then(|| QUITS[second.min(4)]);
     }
 
+    /// The collective key it knows, by its record's hash.
+    #[must_use]
+    pub fn known_record(&self) -> Option<Digest> {
+        self.participant.known_record()
+    }
+
+    /// Gives it a key that it knew before the run was interrupted.
+    pub fn remember_key(&mut self, key: Arc<VerifiedKey>) {
+        self.participant.remember_key(key);
+    }
+
+    /// Gives it a line of this class in sessions.
+    pub const fn set_lines(&mut self, class: DeviceClass) {
+        self.lines = Some(class);
+    }
+
     /// Prepares for a session for a collective key, in which it takes part as a holder.
     pub fn begin_session(&mut self, ctx: &RoundContext<'_>) {
         let seed = Seed(ctx.config.seed);
         self.roles = (false, true);
         self.rng = seed.rng(Purpose::Machine, 0, self.index);
-        self.link = Link::new(seed, 0, self.index).losing(self.loss);
+        self.link = Link::new(seed, 0, self.index).on(self.lines).losing(self.loss);
         (self.leaves, self.quits, self.one_by_one) = (None, None, true);
     }
 

@@ -9,6 +9,7 @@ use quorate_protocol::manifest::Mode;
 use quorate_sim::config::Options;
 use quorate_sim::task::TaskKind;
 
+use super::dkg::DkgArgs;
 use super::keys::KeysArgs;
 use super::quic::QuicArgs;
 
@@ -23,6 +24,7 @@ pub struct SimArgs {
 const SIM_EXAMPLES: &str = "Examples:
   quorate sim run --rounds 5 --out my-run
   quorate sim resume my-run
+  quorate sim dkg --holders 64
   quorate sim keys --days 400";
 
 #[derive(Subcommand)]
@@ -31,6 +33,8 @@ pub enum SimCommand {
     Run(RunArgs),
     /// Go on with an interrupted run from its last complete round
     Resume(ResumeArgs),
+    /// Make a collective key of mode homomorphic and say what it takes
+    Dkg(DkgArgs),
     /// Let keys live for virtual years beside real rounds, every rule asked after every step
     Keys(KeysArgs),
 }

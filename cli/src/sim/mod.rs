@@ -1,6 +1,7 @@
 //! `quorate sim`: runs, resumed runs, comparisons; keys over virtual years.
 
 mod args;
+mod dkg;
 mod folder;
 mod keys;
 mod quic;
@@ -44,6 +45,7 @@ pub fn run(args: SimArgs) -> Result<(), Failure> {
         SimCommand::Run(args) => start(&args),
         SimCommand::Resume(args) => resume(&args),
         SimCommand::Keys(args) => keys::run(&args),
+        SimCommand::Dkg(args) => dkg::run(&args),
     }
 }
 

@@ -37,6 +37,17 @@ impl Participant {
         Ok(())
     }
 
+    /// Takes over a key that its driver has kept over a restart, verified again; it is used iff a manifest names it.
+    pub fn remember_key(&mut self, key: Arc<VerifiedKey>) {
+        self.key = Some(key);
+    }
+
+    /// Hash of the record of the collective key it knows.
+    #[must_use]
+    pub fn known_record(&self) -> Option<Digest> {
+        self.key.as_ref().map(|key| key.record.hash())
+    }
+
     /// The key of the round, if it is known already.
     pub(super) fn known_key(&self, accepted: &Accepted) -> Option<Arc<VerifiedKey>> {
         let record = accepted.manifest.collective?.record;

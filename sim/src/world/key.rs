@@ -3,6 +3,7 @@
 //! What a session sends is large, so lines carry one frame after the other here: the time it takes is that of the bytes,
 //! not of the slowest frame.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use quorate_crypto::hash::FieldHasher;
@@ -14,8 +15,8 @@ use thiserror::Error;
 use super::{WINDOW, Watch, World, WorldError};
 use crate::event::{COORDINATOR, Emission, What, address};
 use crate::hub::KeyEnding;
-use crate::link::LOOKAHEAD;
-use crate::party::RoundContext;
+use crate::link::{DeviceClass, LOOKAHEAD};
+use crate::party::{Party, RoundContext};
 
 /// Why there is no key.
 #[derive(Debug, Error)]
@@ -51,23 +52,50 @@ pub struct KeyStats {
 
 impl World {
     /// Holds the first session of a run, or holds it again after a run was taken up: the same coins make the same key, and
-    /// neither time nor trace goes on by it then.
+    /// neither time nor trace goes on by it then; `knew` are participants that had fetched it.
     ///
     /// # Errors
     /// [`KeyError`].
     pub fn key_again(
         &mut self,
-        session: &SessionConfig,
+        (session, knew): (&SessionConfig, &[u32]),
         ctx: &RoundContext<'_>,
         watch: &Watch<'_>,
     ) -> Result<KeyStats, KeyError> {
         let (trace, now) = (self.trace, self.now);
         let first = self.hub.coordinator.last_round() == 0;
         let made = self.make_key(session, ctx, watch)?;
-        if !first {
-            (self.trace, self.now) = (trace, now);
+        if first {
+            return Ok(made);
+        }
+        (self.trace, self.now) = (trace, now);
+        let coordinator = &self.hub.coordinator;
+        let known = coordinator.collective().zip(coordinator.epoch());
+        let key = known.and_then(|(evidence, epoch)| evidence.verify_in(epoch).ok()).map(Arc::new);
+        for (index, key) in knew.iter().zip(std::iter::repeat(key).flatten()) {
+            if let Some(Some(party)) = self.parties.get_mut(*index as usize) {
+                party.remember_key(key);
+            }
         }
         Ok(made)
+    }
+
+    /// Who knows the collective key in force as a participant: they need not fetch it again.
+    #[must_use]
+    pub fn keyed(&self) -> Vec<u32> {
+        let Some(record) = self.hub.coordinator.collective().map(|key| key.record.hash()) else {
+            return Vec::new();
+        };
+        let knows = |party: &Option<Box<Party>>| {
+            party.as_ref().and_then(|party| party.known_record()) == Some(record)
+        };
+        (0..).zip(&self.parties).filter(|(_, party)| knows(party)).map(|(index, _)| index).collect()
+    }
+
+    /// Gives all parties lines of this class in sessions: holders are then servers, not phones.
+    pub fn set_lines(&mut self, class: DeviceClass) {
+        self.hub.lines = Some(class);
+        self.parties.iter_mut().flatten().for_each(|party| party.set_lines(class));
     }
 
     /// Holds a session to its end. All holders are there.
