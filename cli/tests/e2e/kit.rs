@@ -264,6 +264,30 @@ fn a_program_checks_itself_by_the_known_answers() {
     assert_eq!(code, Some(1));
 }
 
+/// A frame is explained field by field; what is none has exit code 1, what cannot be read exit code 2.
+#[test]
+fn frames_are_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("frame");
+    let decode = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let output =
+            quorate().args(["conformance", "decode", "--hex", "--json"]).arg(&file).output().unwrap();
+        (output.status.code(), serde_json::from_slice::<Value>(&output.stdout).unwrap_or_default())
+    };
+    let (code, poll) = decode("0113 0000000000000000\n ac02 00\n");
+    assert_eq!((code, &poll["message"]), (Some(0), &"Poll".into()));
+    let seen = &poll["fields"][3];
+    assert_eq!((&seen["at"], &seen["bytes"], &seen["value"]), (&10.into(), &2.into(), &"300".into()));
+    assert_eq!(decode("0113 0000000000000000 8000 00").0, Some(1), "two bytes for 0");
+    assert_eq!(decode("01ff 0000000000000000").0, Some(1), "no such type");
+    assert_eq!(decode("01x").0, Some(2));
+    let list = quorate().args(["conformance", "list", "--json"]).output().unwrap();
+    let list: Value = serde_json::from_slice(&list.stdout).unwrap();
+    let all = PARTY.len() + COORDINATOR.len() + RECORDED.len();
+    assert_eq!(list["requirements"].as_array().unwrap().len(), all);
+}
+
 /// What the command starts ends with its script.
 #[test]
 fn a_command_is_ended_with_all_it_started() {
