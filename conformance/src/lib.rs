@@ -23,6 +23,7 @@ pub mod decode;
 mod error;
 mod judge;
 pub mod participant;
+mod process;
 pub mod replay;
 pub mod report;
 pub mod requirement;

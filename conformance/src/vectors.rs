@@ -12,17 +12,21 @@
 //!
 //! # Security
 //!
-//! The program's lines are bounded, its time as well; it is ended when it is done or too slow.
+//! The program's lines are bounded, and the time it has for one. It is ended, with all it started, when it is done or too slow.
 
 mod own;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::error::KitError;
+use crate::process::Process;
 
 macro_rules! files {
     ($($name:literal)*) => {
@@ -133,40 +137,45 @@ fn judge(case: &Case, answer: &Result<Value, ()>) -> bool {
 
 /// A program that answers.
 struct Program {
-    child: Child,
-    answers: BufReader<std::process::ChildStdout>,
+    process: Process,
+    answers: Receiver<Vec<u8>>,
 }
 
 impl Program {
     fn start(command: &str) -> Result<Self, KitError> {
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(command).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = shell.spawn().map_err(KitError::Start)?;
-        let answers = child.stdout.take().ok_or(KitError::Script)?;
-        Ok(Self { child, answers: BufReader::new(answers) })
+        let mut process = Process::start(&mut shell)?;
+        let said = process.child().stdout.take().ok_or(KitError::Script)?;
+        let (sender, answers) = sync_channel(1);
+        thread::spawn(move || read(said, &sender));
+        Ok(Self { process, answers })
     }
 
     fn ask(&mut self, case: &Value) -> Result<Value, KitError> {
         let silent =
             || KitError::Input("the command does not answer each line with a line of JSON".to_owned());
-        let stdin = self.child.stdin.as_mut().ok_or_else(silent)?;
+        let stdin = self.process.child().stdin.as_mut().ok_or_else(silent)?;
         writeln!(stdin, "{case}").and_then(|()| stdin.flush()).map_err(|_| silent())?;
+        let line = self.answers.recv_timeout(PATIENCE).map_err(|_| silent())?;
+        serde_json::from_slice(&line).map_err(|_| silent())
+    }
+}
+
+/// Reads whole lines until there are no more, or one is too long, or nobody listens.
+fn read(said: ChildStdout, answers: &SyncSender<Vec<u8>>) {
+    let mut said = BufReader::new(said);
+    loop {
         let mut line = Vec::new();
-        let read = (&mut self.answers).take(LINE).read_until(b'\n', &mut line);
-        match read {
-            Ok(1..) if line.ends_with(b"\n") => serde_json::from_slice(&line).map_err(|_| silent()),
-            _ => Err(silent()),
+        let read = (&mut said).take(LINE).read_until(b'\n', &mut line);
+        if read.is_err() || !line.ends_with(b"\n") || answers.send(line).is_err() {
+            return;
         }
     }
 }
 
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
+/// Longest time for an answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest answer.
 const LINE: u64 = 16 << 20;
 

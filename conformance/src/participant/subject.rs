@@ -1,18 +1,18 @@
 //! The process of an implementation, ended with all it started.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
 use super::Options;
 use crate::error::KitError;
+use crate::process::Process;
 use crate::stage::Door;
 
 /// A running implementation; dropping it ends it.
 pub(super) struct Subject {
-    child: Child,
+    process: Process,
     _state: TempDir,
 }
 
@@ -29,21 +29,10 @@ impl Subject {
         };
         command.stdin(Stdio::null());
         command.stdout(output().map_err(KitError::Start)?).stderr(output().map_err(KitError::Start)?);
-        // A group of its own, so that what it starts ends with it.
-        let child = command.process_group(0).spawn().map_err(KitError::Start)?;
-        Ok(Self { child, _state: state })
+        Ok(Self { process: Process::start(&mut command)?, _state: state })
     }
 
     pub(super) fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
-    }
-}
-
-impl Drop for Subject {
-    fn drop(&mut self) {
-        let group = format!("-{}", self.child.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.has_ended()
     }
 }
