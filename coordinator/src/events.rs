@@ -63,6 +63,11 @@ pub fn ceremony_begun(epoch: u64, parties: usize) {
     info!(event = "ceremony_begun", epoch, parties, "ceremony begun");
 }
 
+/// What whoever relies on a job's mode has to know.
+pub fn caveat(job: &str, mode: &str, caveat: &str) {
+    warn!(event = "mode_caveat", job, mode, caveat, "what this mode does not protect from");
+}
+
 /// Holders are called to a session for a collective key.
 pub fn key_session_begun(session: u64, holders: usize) {
     info!(event = "key_session_begun", session, holders, "session for a collective key begun");

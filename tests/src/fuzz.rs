@@ -11,6 +11,7 @@
 //! A target panics where an invariant of its own fails, for example where a value decodes from bytes that
 //! are not its encoding.
 
+mod collective;
 mod corpus;
 mod endpoints;
 mod forged;

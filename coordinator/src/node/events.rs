@@ -212,6 +212,11 @@ impl<S: Store> Task<S> {
         let last = self.service.coordinator().map_or(0, |coordinator| coordinator.last_round());
         events::recovered(last);
         for entry in &self.jobs {
+            if let Some(caveat) = entry.job.round.mode.caveat() {
+                events::caveat(&entry.job.name, entry.job.round.mode.name(), caveat);
+            }
+        }
+        for entry in &self.jobs {
             self.store.model_added(&model_row(&entry.job.name, entry.model.current())).await?;
         }
         for entry in &mut self.jobs {

@@ -46,6 +46,7 @@ pub fn all() -> Vec<Target> {
     targets.extend(shares());
     targets.extend([inclusion(), consistency(), updates(), sums(), config()]);
     targets.extend(idx());
+    targets.extend(super::collective::all());
     targets.extend(endpoints::all());
     targets.push(machines::roster(direct, &small));
     targets.extend(machines::all(masked, &corpus));
