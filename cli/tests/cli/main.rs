@@ -22,6 +22,7 @@ mod runbooks;
 mod sim_keys;
 mod strongroom;
 mod verify;
+mod witness;
 
 use std::collections::BTreeSet;
 use std::path::Path;
