@@ -14,6 +14,7 @@ use std::time::Duration;
 use quorate_crypto::hash::Digest;
 use quorate_keys::KeyId;
 use quorate_keys::audit::LogError;
+use quorate_keys::wave::Standing;
 use quorate_protocol::error::{Abort, FaultKind};
 use quorate_transport::{Counts, Refusal, TransportError};
 use tracing::{error, info, warn};
@@ -178,6 +179,16 @@ pub fn key_renewed(key: &KeyId, index: u32) {
 /// A party has taken up its next key.
 pub fn key_taken_up(old: u32, index: u32) {
     info!(event = "key_taken_up", old, index, "party goes on under its next key");
+}
+
+/// Too many parties did not take up the keys they had asked for, or no longer too many.
+pub fn renewals_turned(now: Standing) {
+    let Standing { late, taken, held, stopped, .. } = now;
+    if stopped {
+        warn!(event = "renewals_stopped", late, taken, held, "no further party is asked to renew its key");
+    } else {
+        info!(event = "renewals_go_on", late, taken, held, "parties are asked to renew their keys again");
+    }
 }
 
 /// A party's next key was not recorded.

@@ -10,6 +10,7 @@ mod text;
 use quorate_keys::Class;
 use quorate_keys::audit::{SinkHealth, SinkState};
 use quorate_keys::report::{Gauge, Kind as Disagreement};
+use quorate_keys::wave::Standing;
 use quorate_transport::Counts;
 
 use crate::events::ABORTS;
@@ -184,6 +185,18 @@ fn keys(text: &mut Text, tally: &Tally) {
             text.sample(&[("class", class.word())], value);
         }
     }
+    let Standing { told, held, asked, late, taken, stopped } = tally.renewals;
+    text.family(
+        "quorate_key_renewals",
+        Kind::Gauge,
+        "Identity keys of parties that are being renewed, by state.",
+    );
+    let states = [("due", told), ("held", held), ("asked", asked), ("late", late), ("taken_up", taken)];
+    for (state, count) in states {
+        text.sample(&[("state", state)], count);
+    }
+    let help = "Whether no further party is asked, because too many do not take up the key they asked for.";
+    text.gauge("quorate_key_renewals_stopped", help, u64::from(stopped));
     text.family("quorate_key_findings", Kind::Gauge, "Keys that disagree with the policy, by what is wrong.");
     for kind in Disagreement::ALL {
         text.sample(&[("finding", kind.word())], tally.key_findings.get(&kind).copied().unwrap_or(0));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use quorate_keys::Class;
 use quorate_keys::audit::SinkHealth;
 use quorate_keys::report::{Gauge, Kind};
+use quorate_keys::wave::Standing;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -145,4 +146,6 @@ pub struct Tally {
     pub keys: BTreeMap<Class, Gauge>,
     /// Where keys and policy disagree, counted.
     pub key_findings: BTreeMap<Kind, u64>,
+    /// How the renewals of parties' keys stand.
+    pub renewals: Standing,
 }

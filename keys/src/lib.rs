@@ -16,6 +16,7 @@
 //! | [`policy`] | what is asked of keys, as code; templates | [KL-5] |
 //! | [`sweep()`](sweep::sweep) | what is due now | [KL-4], [KL-6] |
 //! | [`plan`] | recorded rotations, roll-out by percentages, roll-back | – |
+//! | [`wave`] | in which order parties renew their keys, and when that stops | – |
 //! | [`report`], [`timeline`] | where keys and policy disagree; what touched a key | [KL-28] |
 //! | [`watch`] | what must hold after every step of a running system | KL-30 |
 //! | [`head`] | signed heads and the watch for split views | [REG-3] |
@@ -61,6 +62,7 @@ pub mod state;
 pub mod sweep;
 pub mod timeline;
 pub mod watch;
+pub mod wave;
 pub mod when;
 // Envelope encryption, and the services that keep its keys.
 pub mod disk;

@@ -71,6 +71,11 @@ impl<S: Store> Task<S> {
                 for key in &stepped.changed {
                     crate::events::key_changed(key);
                 }
+                if stepped.turned
+                    && let Some(keeper) = &self.keeper
+                {
+                    crate::events::renewals_turned(keeper.renewals());
+                }
                 self.match_due();
                 self.match_roots();
                 if let Err(error) = self.match_certificate(at) {
@@ -154,7 +159,10 @@ impl<S: Store> Task<S> {
             *findings.entry(finding.kind).or_default() += 1;
         }
         self.shared.keep_keys(KeyBook::new(keeper.inventory(), &report, keeper.checkpoint()));
-        self.shared.count(|tally| (tally.keys, tally.key_findings) = (report.gauges, findings));
+        let renewals = keeper.renewals();
+        self.shared.count(|tally| {
+            (tally.keys, tally.key_findings, tally.renewals) = (report.gauges, findings, renewals);
+        });
     }
 
     /// Counts the round's use of the identity key ([KL-8]). Whether the round may begin.
