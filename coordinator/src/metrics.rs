@@ -15,6 +15,7 @@ use quorate_transport::Counts;
 
 use crate::events::ABORTS;
 use crate::histogram::Histogram;
+use crate::keeper::Tier;
 use crate::status::{Stage, Status, Tally};
 use text::{Kind, Text};
 
@@ -185,6 +186,14 @@ fn keys(text: &mut Text, tally: &Tally) {
             text.sample(&[("class", class.word())], value);
         }
     }
+    text.family("quorate_key_get_seconds", Kind::Histogram, "Time to get a key, by where it comes from.");
+    let none = Histogram::default();
+    for tier in Tier::ALL {
+        text.histogram(("tier", tier.word()), tally.fetched.get(&tier).unwrap_or(&none));
+    }
+    let help = "Time until every connected party had a new list of keys.";
+    text.family("quorate_key_spread_seconds", Kind::Histogram, help);
+    text.histogram(("of", "list"), &tally.spread);
     let Standing { told, held, asked, late, taken, stopped } = tally.renewals;
     text.family(
         "quorate_key_renewals",

@@ -23,6 +23,7 @@ mod play;
 mod renew;
 mod task;
 mod tend;
+mod trace;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -179,6 +180,7 @@ impl Node {
             drawn: None,
             enrolments: Vec::new(),
             renewals: renew::Renewals::default(),
+            traces: trace::Traces::default(),
             publications: VecDeque::new(),
             receipts: Vec::new(),
             why: None,
