@@ -20,6 +20,7 @@ mod refusals;
 mod resume;
 mod runbooks;
 mod sim_keys;
+mod stolen;
 mod strongroom;
 mod verify;
 mod witness;
