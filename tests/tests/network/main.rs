@@ -4,7 +4,9 @@
 mod audited;
 mod enrol;
 mod flood;
+mod hourly;
 mod identities;
+mod inventory;
 mod keeper;
 mod keys;
 mod liars;
@@ -21,6 +23,7 @@ mod rounds;
 mod signed;
 mod silent;
 mod strangers;
+mod trace;
 mod turns;
 mod witness;
 mod world;
