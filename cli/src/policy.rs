@@ -25,6 +25,7 @@ Examples:
   quorate policy template strict > keys.toml
   quorate policy check keys.toml --against default
   quorate policy diff default keys.toml
+  quorate policy merge hospital.toml clinic.toml strict > both.toml
   quorate policy explain keys.toml
   quorate policy schema > policy.schema.json";
 
@@ -60,6 +61,16 @@ enum PolicyCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print the policy that is at least as strict as each of these, as a file; exit code 1 if it contradicts itself
+    #[command(after_help = EXAMPLES)]
+    Merge {
+        /// Files or templates
+        #[arg(value_name = "POLICY", num_args = 2.., required = true)]
+        policies: Vec<String>,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the JSON schema of a policy file
     #[command(after_help = EXAMPLES)]
     Schema,
@@ -83,6 +94,7 @@ pub fn run(args: &PolicyArgs) -> Result<(), Failure> {
             println!("{:#}", Policy::schema());
             Ok(())
         }
+        PolicyCommand::Merge { policies, json } => merge(policies, *json),
         PolicyCommand::Check { policy, against, json } => check(policy, against.as_deref(), *json),
         PolicyCommand::Diff { old, new, json } => diff(&load(old)?, &load(new)?, *json),
         PolicyCommand::Explain { policy } => {
@@ -120,6 +132,24 @@ fn check(policy: &str, against: Option<&str>, as_json: bool) -> Result<(), Failu
             Ok(())
         }
         found => Err(Failure::failed(format!("{found} findings"))),
+    }
+}
+
+/// What each of several owners asks for, at its strictest (I3, H3).
+fn merge(names: &[String], as_json: bool) -> Result<(), Failure> {
+    let policies = names.iter().map(|name| load(name)).collect::<Result<Vec<_>, _>>()?;
+    let merged = policies.into_iter().reduce(|merged, policy| merged.merge(&policy).0);
+    let merged = merged.ok_or_else(|| Failure::usage("give two policies at least"))?;
+    let contradictions: Vec<String> = merged.check().iter().map(ToString::to_string).collect();
+    if as_json {
+        let hash = merged.hash().to_hex();
+        println!("{}", json!({ "hash": hash, "contradictions": contradictions, "policy": merged.to_toml() }));
+    } else {
+        print!("{}", merged.to_toml());
+    }
+    match contradictions.as_slice() {
+        [] => Ok(()),
+        found => Err(Failure::failed(format!("they contradict each other: {}", found.join("; ")))),
     }
 }
 

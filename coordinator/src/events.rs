@@ -14,9 +14,10 @@ use std::time::Duration;
 use quorate_crypto::hash::Digest;
 use quorate_keys::KeyId;
 use quorate_keys::audit::LogError;
+use quorate_keys::wave::Standing;
 use quorate_protocol::error::{Abort, FaultKind};
 use quorate_transport::{Counts, Refusal, TransportError};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::keeper::KeeperError;
 use crate::ledger::LedgerError;
@@ -207,6 +208,16 @@ pub fn key_taken_up(old: u32, index: u32) {
     info!(event = "key_taken_up", old, index, "party goes on under its next key");
 }
 
+/// Too many parties did not take up the keys they had asked for, or no longer too many.
+pub fn renewals_turned(now: Standing) {
+    let Standing { late, taken, held, stopped, .. } = now;
+    if stopped {
+        warn!(event = "renewals_stopped", late, taken, held, "no further party is asked to renew its key");
+    } else {
+        info!(event = "renewals_go_on", late, taken, held, "parties are asked to renew their keys again");
+    }
+}
+
 /// A party's next key was not recorded.
 pub fn renewal_refused(index: u32, why: Refusal) {
     info!(event = "renewal_refused", index, why = %why, "next key refused");
@@ -252,14 +263,32 @@ pub fn log_not_shown(why: &LogError) {
     error!(event = "log_not_shown", detail = %why, "the audit log cannot be shown to parties");
 }
 
-/// A key of the coordinator was made, became active or stopped processing.
-pub fn key_changed(key: &KeyId) {
-    info!(event = "key_changed", key = %key, "a key changed by policy or order");
+/// A key of the coordinator was made, became active or stopped processing; behind it may be an order.
+pub fn key_changed(key: &KeyId, trace: Option<&Digest>) {
+    match trace {
+        Some(trace) => info!(event = "key_changed", %trace, key = %key, "a key changed by order"),
+        None => info!(event = "key_changed", key = %key, "a key changed by policy"),
+    }
+}
+
+/// A list of keys was taken into force and sent to so many connected parties.
+pub fn list_sent(trace: &Digest, seq: u64, parties: u64) {
+    info!(event = "list_sent", %trace, seq, parties, "a list of keys was sent");
+}
+
+/// A party says that it has the list.
+pub fn list_reached(trace: &Digest, seq: u64, index: u32) {
+    debug!(event = "list_reached", %trace, seq, index, "a party has the list of keys");
+}
+
+/// Everybody who was connected when the list was sent has it, or has left.
+pub fn list_everywhere(trace: &Digest, seq: u64, (parties, ms): (u64, u64)) {
+    info!(event = "list_everywhere", %trace, seq, parties, ms, "all have the list of keys");
 }
 
 /// An order about keys was carried out or refused.
 pub fn order_ended(digest: &Digest, outcome: &str) {
-    info!(event = "order_ended", order = %digest, outcome, "an order about keys");
+    info!(event = "order_ended", trace = %digest, outcome, "an order about keys");
 }
 
 /// Keys are not there, or not any more: nobody is served. `why` is the program's own.

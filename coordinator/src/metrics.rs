@@ -10,10 +10,12 @@ mod text;
 use quorate_keys::Class;
 use quorate_keys::audit::{SinkHealth, SinkState};
 use quorate_keys::report::{Gauge, Kind as Disagreement};
+use quorate_keys::wave::Standing;
 use quorate_transport::Counts;
 
 use crate::events::ABORTS;
 use crate::histogram::Histogram;
+use crate::keeper::Tier;
 use crate::status::{Stage, Status, Tally};
 use text::{Kind, Text};
 
@@ -184,6 +186,26 @@ fn keys(text: &mut Text, tally: &Tally) {
             text.sample(&[("class", class.word())], value);
         }
     }
+    text.family("quorate_key_get_seconds", Kind::Histogram, "Time to get a key, by where it comes from.");
+    let none = Histogram::default();
+    for tier in Tier::ALL {
+        text.histogram(("tier", tier.word()), tally.fetched.get(&tier).unwrap_or(&none));
+    }
+    let help = "Time until every connected party had a new list of keys.";
+    text.family("quorate_key_spread_seconds", Kind::Histogram, help);
+    text.histogram(("of", "list"), &tally.spread);
+    let Standing { told, held, asked, late, taken, stopped } = tally.renewals;
+    text.family(
+        "quorate_key_renewals",
+        Kind::Gauge,
+        "Identity keys of parties that are being renewed, by state.",
+    );
+    let states = [("due", told), ("held", held), ("asked", asked), ("late", late), ("taken_up", taken)];
+    for (state, count) in states {
+        text.sample(&[("state", state)], count);
+    }
+    let help = "Whether no further party is asked, because too many do not take up the key they asked for.";
+    text.gauge("quorate_key_renewals_stopped", help, u64::from(stopped));
     text.family("quorate_key_findings", Kind::Gauge, "Keys that disagree with the policy, by what is wrong.");
     for kind in Disagreement::ALL {
         text.sample(&[("finding", kind.word())], tally.key_findings.get(&kind).copied().unwrap_or(0));

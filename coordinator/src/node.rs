@@ -24,6 +24,7 @@ mod play;
 mod renew;
 mod task;
 mod tend;
+mod trace;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -181,6 +182,7 @@ impl Node {
             collective: collective::Collective::default(),
             enrolments: Vec::new(),
             renewals: renew::Renewals::default(),
+            traces: trace::Traces::default(),
             publications: VecDeque::new(),
             receipts: Vec::new(),
             why: None,

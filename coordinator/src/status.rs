@@ -9,10 +9,12 @@ use std::sync::Arc;
 use quorate_keys::Class;
 use quorate_keys::audit::SinkHealth;
 use quorate_keys::report::{Gauge, Kind};
+use quorate_keys::wave::Standing;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::histogram::Histogram;
+use crate::keeper::Fetched;
 
 /// The stages of a round as an operator sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -169,4 +171,10 @@ pub struct Tally {
     pub keys: BTreeMap<Class, Gauge>,
     /// Where keys and policy disagree, counted.
     pub key_findings: BTreeMap<Kind, u64>,
+    /// How long it took until all who were connected had a list of keys.
+    pub spread: Histogram,
+    /// How long it took to get keys, by where from.
+    pub fetched: Fetched,
+    /// How the renewals of parties' keys stand.
+    pub renewals: Standing,
 }

@@ -106,10 +106,8 @@ labels! {
     KEY_POLICY = "key-policy";
     /// By how much the renewal of a key is moved.
     RENEWAL_JITTER = "renewal-jitter";
-    /// Body of a list of revoked keys.
-    REVOCATIONS = "revocations";
-    /// Signature over a list of revoked keys.
-    REVOCATIONS_SIGN = "revocations-sign";
+    /// Order in which parties renew their keys.
+    RENEWAL_WAVE = "renewal-wave";
     /// Approval of an order of an operator about keys.
     KEY_ORDER_SIGN = "key-order-sign";
     /// List of ids of which a party lets a committee be named.

@@ -63,7 +63,7 @@ pub struct KeyList {
     pub model: BTreeMap<KeyId, ModelKey>,
     /// Hash of the policy of keys in force.
     pub policy: Hash,
-    /// Keys that count for nothing any more, and since when; only grows.
+    /// Keys that count for nothing any more, and since when; only grows, and no time moves to a later one.
     pub revoked: BTreeMap<KeyId, u64>,
 }
 

@@ -16,12 +16,12 @@
 //! | [`policy`] | what is asked of keys, as code; templates | [KL-5] |
 //! | [`sweep()`](sweep::sweep) | what is due now | [KL-4], [KL-6] |
 //! | [`plan`] | recorded rotations, roll-out by percentages, roll-back | – |
-//! | [`revocation`] | signed lists of revoked keys, verdicts | [KL-10], [KL-21] |
+//! | [`wave`] | in which order parties renew their keys, and when that stops | – |
 //! | [`report`], [`timeline`] | where keys and policy disagree; what touched a key | [KL-28] |
 //! | [`watch`] | what must hold after every step of a running system | KL-30 |
 //! | [`head`] | signed heads and the watch for split views | [REG-3] |
 //! | [`root`] | the trust root and its steps | KL-13 to KL-15 |
-//! | [`key_list`] | the keys in force; how a coordinator's key is replaced | KL-4, KL-9, KL-14, KL-15 |
+//! | [`key_list`] | the keys in force and the revoked ones; how a coordinator's key is replaced | KL-4, KL-9, KL-10, KL-14, KL-15 |
 //! | [`envelope`] | files under data keys, wrapped for several keys at once | [KL-11] |
 //! | [`provider`] | services that keep wrapping keys | [KL-1], [KL-2] |
 //! | [`escrow`] | wrapping keys among custodians, their recovery | [KL-20] |
@@ -58,11 +58,11 @@ pub mod inventory;
 pub mod plan;
 pub mod policy;
 pub mod report;
-pub mod revocation;
 pub mod state;
 pub mod sweep;
 pub mod timeline;
 pub mod watch;
+pub mod wave;
 pub mod when;
 // Envelope encryption, and the services that keep its keys.
 pub mod disk;

@@ -34,6 +34,7 @@ mod rule;
 mod schema;
 mod template;
 mod value;
+mod write;
 
 use std::collections::BTreeMap;
 use std::fmt;

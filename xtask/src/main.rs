@@ -99,6 +99,7 @@ fn campaign() -> ExitCode {
         ["--package", "quorate-keys", "--features", "files", "--test", "killed"].as_slice(),
         ["--package", "quorate-sim", "--test", "life"].as_slice(),
         ["--release", "--package", "quorate-keys", "--test", "retrieval"].as_slice(),
+        ["--package", "quorate-keys", "--test", "start"].as_slice(),
         ["--package", "quorate-tests", "--test", "network"].as_slice(),
         ["--package", "quorate-cli", "--test", "e2e"].as_slice(),
     ];

@@ -181,13 +181,14 @@ pub struct VerifyArgs {
     /// Last round of the newest model taken so far: refuse older ones
     #[arg(long, value_name = "N")]
     pub seen_round: Option<u64>,
-    /// Take a model of a retired key all the same
+    /// Take a model of a retired key, or one logged before its key was compromised, all the same
     #[arg(long)]
     pub accept_archived: bool,
 }
 
 const VERIFY_EXAMPLES: &str =
-    "Exit code 0: may be used. 1: not. 2: wrong use. Without --root the keys are those of the audit log.
+    "Exit code 0: may be used. 1: not. 2: wrong use. Without --root the keys are those of the audit log. Whether a model is older
+than the compromise of its key is for the log to say: with --root give --audit and --log-key.
 
 Examples:
   quorate model verify global --root root.json --seen-round 40

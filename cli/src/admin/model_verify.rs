@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::args::VerifyArgs;
 use crate::error::Failure;
-use crate::keys::LogAt;
+use crate::keys::{LogAt, signed_at};
 
 /// `quorate model verify`.
 pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
@@ -65,8 +65,15 @@ fn judge(args: &VerifyArgs, keys: &BTreeMap<KeyId, ModelKey>, now: u64) -> Resul
     let signature = args.folder.join(SIGNATURE_FILE);
     let bytes = fs::read(&signature).map_err(|error| format!("{}: {error}", signature.display()))?;
     let bundle = Bundle::parse(&bytes).map_err(|error| error.to_string())?;
-    let trust = ModelTrust { keys, seen_round: args.seen_round, now, logged_at: None };
-    let verified = bundle.verify(&trust).map_err(|error| error.to_string())?;
+    let trust = |logged_at| ModelTrust { keys, seen_round: args.seen_round, now, logged_at };
+    let verify = |logged_at| bundle.verify(&trust(logged_at)).map_err(|error| error.to_string());
+    // Before everything: what is signed is authentic then, and the log can be asked about it.
+    let mut verified = verify(Some(0))?;
+    if verified.verdict == Verdict::BeforeCompromise {
+        let has_log = args.root.is_none() || args.log.audit.is_some();
+        let logged = has_log.then(|| signed_at(&args.log, &verified.key, &verified.statement));
+        verified = verify(logged.transpose().map_err(|failure| failure.message().to_owned())?.flatten())?;
+    }
     let mut files = BTreeMap::new();
     digests(&args.folder, "", &mut files)?;
     verified.statement.matches(&files).map_err(|error| error.to_string())?;

@@ -10,13 +10,15 @@ mod show;
 
 use std::collections::BTreeMap;
 
-use quorate_keys::audit::{Directory, LogName, Told, Trust, parse_verifier_key, tell};
+use quorate_keys::KeyId;
+use quorate_keys::audit::{Directory, LogName, Told, Trust, parse_verifier_key, tell, verify_each};
+use quorate_keys::model_signature::Statement;
 
 use args::KeysCommand;
 pub use args::{ComplianceArgs, KeysArgs, LogAt};
 pub use compliance::run as compliance;
 use quorate_coordinator::config::{Config, KeysConfig};
-use quorate_coordinator::keeper::Order;
+use quorate_coordinator::keeper::{Order, records};
 use quorate_coordinator::strongroom::Strongroom;
 
 use crate::coordinator::{load, seal};
@@ -48,6 +50,25 @@ pub fn run(args: KeysArgs) -> Result<(), Failure> {
 
 /// What the log says, verified from its first key on.
 pub fn told(log: &LogAt) -> Result<Told, Failure> {
+    let (files, trust) = place(log)?;
+    tell(&files, &trust, &[]).map_err(Failure::failed)
+}
+
+/// When the log recorded first that this was signed with this key, if it did ([KL-21]).
+pub fn signed_at(log: &LogAt, key: &KeyId, statement: &Statement) -> Result<Option<u64>, Failure> {
+    let (files, trust) = place(log)?;
+    let mut first = None;
+    verify_each(&files, &trust, &[], &mut |entry, _| {
+        if first.is_none() && records(&entry.event, key, statement) {
+            first = Some(entry.event.at);
+        }
+    })
+    .map_err(Failure::failed)?;
+    Ok(first)
+}
+
+/// Where a log is, and by which key.
+fn place(log: &LogAt) -> Result<(Directory, Trust), Failure> {
     let (folder, key) = match (&log.audit, &log.log_key) {
         (Some(folder), Some(key)) => (folder.clone(), key.clone()),
         _ => {
@@ -65,7 +86,7 @@ pub fn told(log: &LogAt) -> Result<Told, Failure> {
     let name = origin.strip_suffix("/1").ok_or_else(|| wrong(&"is not that of the first shard"))?;
     let name = LogName::new(name).map_err(|error| wrong(&error))?;
     let trust = Trust { name, keys: BTreeMap::from([(1, key)]) };
-    tell(&Directory::new(&folder), &trust, &[]).map_err(Failure::failed)
+    Ok((Directory::new(&folder), trust))
 }
 
 /// The strongroom of a coordinator that stands still, also between the use of an escrow and a new split.

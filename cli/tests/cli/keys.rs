@@ -17,7 +17,7 @@ fn line_of(said: &str, starts: &str) -> String {
 }
 
 /// The state of a key, as `keys show` tells it; empty if there is none.
-fn state(at: &Path, key: &str) -> String {
+pub(super) fn state(at: &Path, key: &str) -> String {
     let said = run(at, &format!("keys show {key} {CONFIG} --json"));
     if said.code != Some(0) {
         return String::new();
@@ -140,5 +140,9 @@ fn kl_13_a_trust_root_is_made_signed_and_stepped() {
     assert_eq!(run(at, &format!("trust verify 1.json 2.json --pin {pin}")).code, Some(0));
     assert_eq!(run(at, &format!("trust install 2.json {CONFIG}")).code, Some(0));
     until(|| state(at, "root/dee@1") == "active" && state(at, "root/cy@1") == "retiring");
+    // H3: who leaves changes nobody else's keys.
+    for stays in ["root/ada@1", "root/bo@1", "coordinator/identity@1", "model/global@1", "audit/log@1"] {
+        assert_eq!(state(at, stays), "active", "{stays}");
+    }
     running.end();
 }

@@ -20,8 +20,10 @@ mod refusals;
 mod resume;
 mod runbooks;
 mod sim_keys;
+mod stolen;
 mod strongroom;
 mod verify;
+mod witness;
 
 use std::collections::BTreeSet;
 use std::path::Path;

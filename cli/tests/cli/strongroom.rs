@@ -111,7 +111,7 @@ fn get(at: &Path, path: &str) -> (u16, String) {
 }
 
 /// A secret of a coordinator that can be opened.
-fn secret(at: &Path, id: &str) -> Vec<u8> {
+pub(super) fn secret(at: &Path, id: &str) -> Vec<u8> {
     let config = Config::load(&at.join("here/coordinator.toml"), &Environment::from([])).unwrap();
     let unlock = Unlock::new(&fs::read_to_string(at.join("here.unlock")).unwrap()).unwrap();
     let room = Strongroom::look(config.keys.as_ref().unwrap(), &config.deployment, &unlock).unwrap();

@@ -149,7 +149,8 @@ impl Keeper {
 
     /// The secret of one of the coordinator's keys.
     pub(super) fn secret(&self, id: &KeyId) -> Result<Zeroizing<Vec<u8>>, KeeperError> {
-        self.room.get(id).map_err(|error| KeeperError::Room { key: id.clone(), error })
+        let got = self.fetches.timed(self.room.tier(), || self.room.get(id));
+        got.map_err(|error| KeeperError::Room { key: id.clone(), error })
     }
 
     /// An Ed25519 key from the room.

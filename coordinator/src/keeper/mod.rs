@@ -16,6 +16,7 @@
 //! [`Keeper::settle`] has returned `Ok`; the node acts after it ([KL-25]).
 
 mod certificates;
+mod fetch;
 mod lines;
 mod list;
 mod order;
@@ -44,13 +45,14 @@ use thiserror::Error;
 use crate::audit::{Audit, AuditError, Particulars, Window, event, text};
 
 pub use certificates::certificate_line;
+pub use fetch::{Fetched, Tier};
 pub use lines::{audit_line, identity_line, model_line};
 pub use list::NextList;
 pub use order::{Approvers, FRESH, MAX_ORDER, Order, OrderError, SignedOrder};
 pub(crate) use parties::Unrenewed;
 pub use room::{PlainRoom, Room, RoomError};
 pub use roots::{Roots, RootsError};
-pub use sign::{MODEL_FILE, ModelFacts};
+pub use sign::{MODEL_FILE, ModelFacts, records};
 pub use step::Stepped;
 pub use wrapping::wrapping_line;
 
@@ -145,6 +147,7 @@ pub struct Keeper {
     signer: KeyId,
     /// Identity keys of parties.
     parties: parties::Parties,
+    fetches: fetch::Fetches,
     /// Why the endpoint is to show another certificate, if it is.
     certificate_due: Option<Cause>,
     roots: Roots,
@@ -180,6 +183,7 @@ impl Keeper {
             public: told.public,
             signer: identity_line().version(1),
             parties: parties::Parties::default(),
+            fetches: fetch::Fetches::default(),
             certificate_due: None,
             roots: places.roots,
             recorded_root: told.root,
@@ -226,6 +230,12 @@ impl Keeper {
     /// What parties may see of the audit log.
     pub(crate) fn window(&self) -> Window {
         self.audit.window()
+    }
+
+    /// How long it has taken to get keys.
+    #[must_use]
+    pub fn fetched(&self) -> Fetched {
+        self.fetches.so_far()
     }
 
     /// How the audit log and its copies are.

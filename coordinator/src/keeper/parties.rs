@@ -17,6 +17,7 @@ use quorate_keys::audit::{Fact, Value};
 use quorate_keys::inventory::event::{Algorithm, Cause, Change, Event, Origin, Trigger};
 use quorate_keys::state::State;
 use quorate_keys::sweep::KeyOp;
+use quorate_keys::wave::{self, Due, Standing};
 use quorate_keys::when::{At, Time};
 use quorate_keys::{Class, KeyId, KeyName, RenewalRequest};
 
@@ -27,7 +28,7 @@ use crate::audit::{Particulars, party};
 /// Why a next key is not recorded ([RENEW-2]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unrenewed {
-    /// The key in force is not due.
+    /// The key in force is not due, or its wave has not come.
     NotDue,
     /// The key that asks is not in force any more, or another next key was asked for: nothing but a new enrolment helps.
     Over,
@@ -40,16 +41,20 @@ pub(crate) enum Unrenewed {
 pub(super) struct Parties {
     /// Registry index → key.
     at: BTreeMap<u32, KeyId>,
-    /// Keys that are to be made, and why.
-    due: BTreeMap<KeyId, Cause>,
+    /// Keys that are to be made, why and since when.
+    due: BTreeMap<KeyId, Due>,
+    /// Those of them whose wave has come (C5).
+    open: BTreeSet<KeyId>,
+    standing: Standing,
 }
 
 impl Parties {
     /// What the last sweep wants of parties.
-    pub(super) fn wanted(&mut self, ops: &[KeyOp]) {
+    pub(super) fn wanted(&mut self, now: Time, ops: &[KeyOp]) {
         let wanted = ops.iter().filter_map(|op| match op {
             KeyOp::Generate { key, cause } if key.class() == Class::Participant => {
-                Some((key.clone(), *cause))
+                let since = self.due.get(key).map_or(now, |due| due.since);
+                Some((key.clone(), Due { cause: *cause, since }))
             }
             _ => None,
         });
@@ -117,13 +122,27 @@ impl Keeper {
         pending.into_iter().filter_map(|(line, next)| Some((*active.get(line)?, next))).collect()
     }
 
-    /// Whose key is due: registry index → version of the next key.
+    /// Says who of those that are due may ask now. Whether that stops or goes on again.
+    pub(super) fn match_waves(&mut self, now: Time) -> bool {
+        let (open, standing) = wave::open(now, &self.parties.due, &self.inventory, &self.policy);
+        let turned = standing.stopped != self.parties.standing.stopped;
+        (self.parties.open, self.parties.standing) = (open, standing);
+        turned
+    }
+
+    /// How the renewals of parties stand, by the last step.
+    #[must_use]
+    pub const fn renewals(&self) -> Standing {
+        self.parties.standing
+    }
+
+    /// Whose key is due, and whose wave has come: registry index → version of the next key.
     pub(crate) fn due_parties(&self) -> BTreeMap<u32, u32> {
-        if self.parties.due.is_empty() {
+        if self.parties.open.is_empty() {
             return BTreeMap::new();
         }
         let wanted: BTreeMap<&KeyName, u32> =
-            self.parties.due.keys().map(|id| (&id.name, id.version)).collect();
+            self.parties.open.iter().map(|id| (&id.name, id.version)).collect();
         let due = |(index, id): (&u32, &KeyId)| {
             let version = wanted.get(&id.name)?;
             (id.version + 1 == *version).then_some((*index, *version))
@@ -157,7 +176,8 @@ impl Keeper {
         if self.inventory.find(&fingerprint).is_some() {
             return Ok(Err(Unrenewed::Invalid));
         }
-        let Some(cause) = self.parties.due.get(&next).copied() else { return Ok(Err(Unrenewed::NotDue)) };
+        let due = self.parties.due.get(&next).filter(|_| self.parties.open.contains(&next));
+        let Some(cause) = due.map(|due| due.cause) else { return Ok(Err(Unrenewed::NotDue)) };
         let owner = word(&format!("participant:{}", id.name.name()));
         let origin = Origin { owner: owner.clone(), ..ours(fingerprint, Algorithm::Ed25519) };
         let change = Change::Created(origin);
@@ -165,6 +185,7 @@ impl Keeper {
         let facts = Particulars::from([(Fact::PublicKey, Value::Key(request.key.clone()))]);
         self.happened(created, reason(cause), facts)?;
         self.parties.due.remove(&next);
+        self.parties.open.remove(&next);
         Ok(Ok(next))
     }
 

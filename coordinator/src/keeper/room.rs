@@ -8,6 +8,7 @@ use quorate_keys::KeyId;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::Tier;
 use crate::init::{make_folder, private, sync};
 use crate::secrets::{from_hex, to_hex};
 use crate::strongroom::StrongroomError;
@@ -32,6 +33,11 @@ pub trait Room {
     /// # Errors
     /// [`RoomError`].
     fn destroy(&mut self, id: &KeyId) -> Result<(), RoomError>;
+
+    /// Where secrets come from.
+    fn tier(&self) -> Tier {
+        Tier::Store
+    }
 
     /// The key that wraps what is kept here from now on; `None` where nothing is wrapped.
     ///

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use quorate_crypto::hash::{Digest, sha256};
-use quorate_keys::KeyRef;
-use quorate_keys::audit::{Fact, Value, What};
+use quorate_keys::audit::{Event, Fact, Value, What};
 use quorate_keys::class::purpose::Model;
 use quorate_keys::model_signature::{Claims, FileName, Rounds, Statement, sign};
 use quorate_keys::when::{At, Span};
+use quorate_keys::{KeyId, KeyRef};
 
 use super::{Keeper, KeeperError, model_line};
 use crate::audit::{Particulars, said};
@@ -46,19 +46,36 @@ impl Keeper {
         };
         let statement = Statement::new(model.job, BTreeMap::from([(name, digest)]), claims);
         let statement = statement.map_err(|_| KeeperError::Statement)?;
-        let facts = Particulars::from([
-            (Fact::Object, said(model.job)),
-            (Fact::Round, Value::Number(first)),
-            (Fact::LastRound, Value::Number(last)),
-            (Fact::Manifest, Value::Digest(model.manifest)),
-            (Fact::Model, Value::Digest(digest)),
-        ]);
+        let facts = facts(&statement, digest);
         self.note(at, What::ModelSigned, id.clone(), ("a round was opened", facts));
         self.settle(at)?;
         let id = KeyRef::<Model>::new(id).map_err(|_| KeeperError::Statement)?;
         let bundle = sign(&statement, &id, &key).map_err(|_| KeeperError::Statement)?;
         bundle.to_bytes().map_err(|_| KeeperError::Statement)
     }
+}
+
+/// Whether an entry of the log says that this statement was signed with this key ([KL-21]): all of it, and nothing else.
+#[must_use]
+pub fn records(entry: &Event, key: &KeyId, statement: &Statement) -> bool {
+    let mut files = statement.files.iter();
+    let (Some((name, digest)), None) = (files.next(), files.next()) else { return false };
+    entry.what == What::ModelSigned
+        && entry.keys.as_slice() == std::slice::from_ref(key)
+        && name.to_string() == MODEL_FILE
+        && entry.facts == facts(statement, *digest)
+}
+
+/// What the log is told of a statement on the one file of this digest.
+fn facts(statement: &Statement, digest: Digest) -> Particulars {
+    let Claims { rounds, manifest, .. } = &statement.claims;
+    Particulars::from([
+        (Fact::Object, said(&statement.model)),
+        (Fact::Round, Value::Number(rounds.first)),
+        (Fact::LastRound, Value::Number(rounds.last)),
+        (Fact::Manifest, Value::Digest(*manifest)),
+        (Fact::Model, Value::Digest(digest)),
+    ])
 }
 
 /// What the model's file is called where it is signed and verified.

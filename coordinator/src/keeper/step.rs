@@ -18,6 +18,8 @@ use crate::audit::Particulars;
 pub struct Stepped {
     /// Keys of the coordinator that were made, became active or stopped processing.
     pub changed: BTreeSet<KeyId>,
+    /// Whether the renewals of parties have stopped, or go on again ([`Keeper::renewals`]).
+    pub turned: bool,
 }
 
 impl Keeper {
@@ -31,7 +33,7 @@ impl Keeper {
         self.match_wrapping(at)?;
         for _ in 0..MOST {
             let mut due = sweep(at, &self.inventory, &self.policy);
-            self.parties.wanted(&due);
+            self.parties.wanted(at.time, &due);
             self.certificate_wanted(&due);
             due.retain(can_be_done);
             if due.is_empty() {
@@ -44,6 +46,7 @@ impl Keeper {
                 }
             }
         }
+        stepped.turned = self.match_waves(at.time);
         self.settle(at)?;
         self.put_in_force(at)?;
         Ok(stepped)

@@ -11,9 +11,10 @@ use quorate_keys::{DeploymentId, KeyId};
 
 use super::{
     Approvers, Keeper, KeeperError, Order, OrderError, Places, PlainRoom, Room as _, RoomError, Roots,
-    SignedOrder, audit_line, identity_line, model_line,
+    SignedOrder, Tier, audit_line, identity_line, model_line,
 };
 use crate::audit::{Audit, AuditPlaces, log_name};
+use crate::histogram::Histogram;
 
 pub(super) const DAY: u64 = 86_400;
 
@@ -344,4 +345,23 @@ fn a_revoked_pending_audit_key_stops_nothing() {
     let keeper = open(folder.path(), DAY + 30_000);
     // Told by the log: the order does not count again.
     assert!(keeper.has_executed(&revoke.digest().unwrap()));
+}
+
+/// J2: what is got is counted where it comes from, and within the objective.
+#[test]
+fn j2_keys_that_are_got_are_timed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut keeper = open(folder.path(), DAY);
+    let total = |keeper: &Keeper, tier: Tier| keeper.fetched().get(&tier).map_or(0, Histogram::total);
+    let before = Tier::ALL.map(|tier| total(&keeper, tier));
+    for _ in 0..100 {
+        keeper.count(at(DAY), &model_line()).unwrap();
+        keeper.identity().unwrap().unwrap();
+    }
+    let after = Tier::ALL.map(|tier| total(&keeper, tier));
+    assert_eq!([0, 1, 2].map(|at| after[at] - before[at]), [100, 100, 0]);
+    for histogram in keeper.fetched().values() {
+        let (bound, within) = histogram.classes().next().unwrap();
+        assert!(bound == 100 && within * 100 >= histogram.total() * 99, "{histogram:?}");
+    }
 }

@@ -6,7 +6,7 @@ use quorate_keys::inventory::usage::{Block, ReserveError};
 use quorate_keys::when::At;
 use quorate_keys::{Class, KeyId, KeyName};
 
-use super::{Keeper, KeeperError};
+use super::{Keeper, KeeperError, Tier};
 use crate::audit::text;
 
 impl Keeper {
@@ -16,7 +16,8 @@ impl Keeper {
     /// [`KeeperError::Used`] if no key is in force, its time is over or its limit reached.
     pub(crate) fn count(&mut self, at: At, name: &KeyName) -> Result<KeyId, KeeperError> {
         let why = |why| KeeperError::Used { name: name.clone(), why };
-        let (active, _) = self.inventory.protecting(name).map_err(|error| why(error.into()))?;
+        let found = self.fetches.timed(Tier::Memory, || self.inventory.protecting(name));
+        let (active, _) = found.map_err(|error| why(error.into()))?;
         if let Some(block) = self.blocks.get_mut(name)
             && block.left().operations > 0
             && block.key() == &active

@@ -15,7 +15,7 @@ use quorate_transport::{Peer, Server};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
-use super::{Fit, NodeError, Stop, collective, contribute, enrol, keys, play, renew};
+use super::{Fit, NodeError, Stop, collective, contribute, enrol, keys, play, renew, trace};
 use crate::audit::{self, Particulars};
 use crate::config::Retention;
 use crate::hub::{Command, Hub, Shared};
@@ -68,6 +68,7 @@ pub(super) struct Task<S> {
     pub(super) enrolments: Vec<enrol::Enrolment>,
     /// Parties' next keys.
     pub(super) renewals: renew::Renewals,
+    pub(super) traces: trace::Traces,
     /// Lists of keys that wait for the end of what is under way.
     pub(super) publications: VecDeque<keys::Waiting>,
     /// Answers to contributions that are folded and not settled yet.
@@ -125,6 +126,9 @@ impl<S: Store> Task<S> {
                 break;
             }
         }
+        // What the last look has brought, such as a list of keys, goes out now and not with the next event.
+        self.perform().await?;
+        self.ask_who_has_it();
         self.publish();
         Ok(())
     }
@@ -190,6 +194,7 @@ impl<S: Store> Task<S> {
                 if self.parties.disconnected(peer) {
                     self.turns.left(self.now(), peer.id.index);
                     crate::events::disconnected(peer.id.index);
+                    self.waits_no_more(peer.id.index);
                     self.changed();
                 }
             }
@@ -255,6 +260,7 @@ impl<S: Store> Task<S> {
     pub(super) fn remind(&mut self, index: u32, frame: &[u8]) {
         let polls = matches!(wire::split(frame), Ok((wire::Poll::TYPE, ..)));
         if polls {
+            self.party_says(index, frame);
             self.tell_due(index);
         }
         let notice = self.service.coordinator().filter(|_| polls).and_then(|machine| machine.notice(index));

@@ -7,6 +7,7 @@ use quorate_crypto::hash::Digest;
 use quorate_keys::audit::What;
 use quorate_keys::model_signature::Bundle;
 use quorate_keys::report::report;
+use quorate_keys::state::State as KeyState;
 use quorate_keys::when::{At, Time as KeyTime};
 use quorate_keys::{KeyId, SignedKeyList};
 
@@ -69,7 +70,14 @@ impl<S: Store> Task<S> {
         match outcome {
             Ok(stepped) => {
                 for key in &stepped.changed {
-                    crate::events::key_changed(key);
+                    let state = self.keeper.as_ref().and_then(|keeper| keeper.inventory().key(key));
+                    let in_force = state.is_some_and(|key| key.state == KeyState::Active);
+                    crate::events::key_changed(key, self.traces.changed(key, in_force).as_ref());
+                }
+                if stepped.turned
+                    && let Some(keeper) = &self.keeper
+                {
+                    crate::events::renewals_turned(keeper.renewals());
                 }
                 self.match_due();
                 self.match_roots();
@@ -122,11 +130,14 @@ impl<S: Store> Task<S> {
             Ok(None) => return true,
             Err(error) => return self.held_up(&error),
         };
+        let listed = next.list.unverified();
+        let named = (listed.seq, listed.hash().unwrap_or(Digest::ZERO));
         match self.service.publish_keys(next.list, next.successor) {
             Ok(()) => {
                 if let Some(keeper) = &mut self.keeper {
                     keeper.signs_now(next.active);
                 }
+                self.list_published(named);
                 self.drawn = None;
                 self.changed();
                 true
@@ -154,7 +165,11 @@ impl<S: Store> Task<S> {
             *findings.entry(finding.kind).or_default() += 1;
         }
         self.shared.keep_keys(KeyBook::new(keeper.inventory(), &report, keeper.checkpoint()));
-        self.shared.count(|tally| (tally.keys, tally.key_findings) = (report.gauges, findings));
+        let (renewals, fetched) = (keeper.renewals(), keeper.fetched());
+        self.shared.count(|tally| {
+            (tally.keys, tally.key_findings) = (report.gauges, findings);
+            (tally.renewals, tally.fetched) = (renewals, fetched);
+        });
     }
 
     /// Counts the round's use of the identity key ([KL-8]). Whether the round may begin.
@@ -299,6 +314,9 @@ impl<S: Store> Task<S> {
         let Some(keeper) = &mut self.keeper else { return Ok("refused: there is no audit log".to_owned()) };
         if !again && let Err(error) = keeper.execute(at, signed, &by) {
             return Ok(format!("refused: {error}"));
+        }
+        if let Some(digest) = digest.filter(|_| !again) {
+            self.traces.ordered(&signed.order, digest);
         }
         self.tended = None;
         Ok("done".to_owned())

@@ -7,7 +7,7 @@ use quorate_keys::KeyId;
 use zeroize::Zeroizing;
 
 use super::{Strongroom, StrongroomError};
-use crate::keeper::{PlainRoom, Room, RoomError};
+use crate::keeper::{PlainRoom, Room, RoomError, Tier};
 
 /// A strongroom that can be taken away from all that have it: that is how a process is sealed.
 #[derive(Clone)]
@@ -45,6 +45,10 @@ impl Room for Shared {
         Room::destroy(self.lock().as_mut().ok_or(RoomError::Sealed)?, id)
     }
 
+    fn tier(&self) -> Tier {
+        self.lock().as_ref().map_or(Tier::Store, Room::tier)
+    }
+
     fn wrapping(&self) -> Result<Option<KeyId>, RoomError> {
         Room::wrapping(self.lock().as_ref().ok_or(RoomError::Sealed)?)
     }
@@ -68,6 +72,11 @@ impl Room for Strongroom {
             Err(StrongroomError::Unknown(_)) => Ok(()),
             done => done.map_err(told),
         }
+    }
+
+    fn tier(&self) -> Tier {
+        // Only a provider in a file gives its file.
+        if self.backend.file().is_ok() { Tier::Store } else { Tier::Provider }
     }
 
     fn wrapping(&self) -> Result<Option<KeyId>, RoomError> {

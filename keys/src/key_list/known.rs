@@ -114,7 +114,9 @@ impl KnownKeys {
             if new.coordinator.iter().map(|(id, listed)| (id, listed.key.clone())).any(renamed) {
                 return Err(KeyListError::SameKey);
             }
-            if known.revoked.keys().any(|id| !new.revoked.contains_key(id)) {
+            // What was signed between two times of a theft must not come to count again.
+            let milder = |(id, since)| new.revoked.get(id).is_none_or(|now| now > since);
+            if known.revoked.iter().any(milder) {
                 return Err(KeyListError::Forgets);
             }
         }

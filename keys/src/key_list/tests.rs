@@ -92,7 +92,7 @@ fn kl_9_a_key_hands_over_to_the_next() {
     assert_eq!(step(&known, signed(list(7, 2), 2, 1)), Ok(7));
 }
 
-/// [KL-9]: nobody is set back, neither by an old list nor by the number of the one known.
+/// [KL-9], D3: nobody is set back, neither by an old list nor by the number of the one known.
 #[test]
 fn an_older_list_is_refused() {
     let known = at(5, 2);
@@ -132,7 +132,7 @@ fn a_handover_is_by_the_key_known_active() {
     assert_eq!(step(&known, unsigned), Err(KeyListError::Signature));
 }
 
-/// [KL-10]: a key that was revoked neither hands over nor verifies nor comes back, under whatever name.
+/// [KL-10], D3: a key that was revoked neither hands over nor verifies nor comes back, under whatever name.
 #[test]
 fn kl_10_a_revoked_key_is_out_for_good() {
     let mut next = list(6, 3);
@@ -152,6 +152,12 @@ fn kl_10_a_revoked_key_is_out_for_good() {
     let mut forgetful = list(7, 3);
     forgetful.coordinator.remove(&id(2));
     assert_eq!(step(&known, own(forgetful, 3)), Err(KeyListError::Forgets));
+    for (since, taken) in [(NOW - 99, Err(KeyListError::Forgets)), (NOW - 101, Ok(7))] {
+        let mut other = next.clone();
+        other.seq = 7;
+        other.revoked.insert(id(2), since);
+        assert_eq!(step(&known, own(other, 3)), taken, "since {since}");
+    }
     let mut renamed = next.clone();
     renamed.seq = 7;
     renamed

@@ -280,6 +280,13 @@ proptest! {
         }
     }
 
+    /// H3: a merged policy is a file that reads as the same policy.
+    #[test]
+    fn what_is_written_reads_as_the_same(a in policies(), b in policies()) {
+        let merged = a.merge(&b).0;
+        prop_assert_eq!(Policy::parse(&merged.to_toml()).unwrap(), merged);
+    }
+
     /// [KL-5]: of two policies that allow for offline caches, the strictest does too.
     #[test]
     fn merging_keeps_time_for_recipients(a in policies(), b in policies()) {

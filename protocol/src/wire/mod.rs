@@ -87,6 +87,14 @@ impl Unverified<SealedContribution> {
     }
 }
 
+impl Unverified<Poll> {
+    /// Number of the newest list of keys that the sender says it has; nobody is harmed by a wrong one but itself.
+    #[must_use]
+    pub const fn keys(&self) -> u64 {
+        self.body.keys
+    }
+}
+
 impl Unverified<Contribution> {
     /// Who is said to have made it: for a transport that compares it with whom it has authenticated.
     #[must_use]

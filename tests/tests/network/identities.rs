@@ -76,7 +76,7 @@ fn key_of(folder: &Path) -> (SigningKey, u32) {
     (SigningKey::from_bytes(bytes[1..].try_into().unwrap()), version.map_or(1, |text| text.parse().unwrap()))
 }
 
-async fn session(world: &World, (index, key): (u32, &SigningKey)) -> (PartyId, Session) {
+pub async fn session(world: &World, (index, key): (u32, &SigningKey)) -> (PartyId, Session) {
     let id = PartyId::new(index, key.public());
     let connector = world.connector();
     let certificate = connector.certify(id, key).await.unwrap();
@@ -84,12 +84,12 @@ async fn session(world: &World, (index, key): (u32, &SigningKey)) -> (PartyId, S
 }
 
 /// Enrols this key as the next party.
-async fn enrol(world: &World, at: usize, key: &SigningKey) {
+pub async fn enrol(world: &World, at: usize, key: &SigningKey) {
     let token = EnrolmentToken::from_bytes(world.tokens[at]);
     world.connector().enrol(key, token).await.unwrap();
 }
 
-async fn ask(session: &Session, request: &RenewalRequest) -> Result<Renewed, Refusal> {
+pub async fn ask(session: &Session, request: &RenewalRequest) -> Result<Renewed, Refusal> {
     session.exchanges().renew(request).await.map_err(|error| match error {
         TransportError::Refused(refusal) => refusal,
         error => panic!("{error}"),

@@ -56,6 +56,18 @@ impl Subscriber for Everything {
     fn exit(&self, _: &Id) {}
 }
 
+/// From now on everything is written down, of all tests of this process.
+pub fn capture() {
+    static BEGUN: OnceLock<()> = OnceLock::new();
+    BEGUN.get_or_init(|| tracing::subscriber::set_global_default(Everything).unwrap());
+}
+
+/// What was said so far with this in it, a line each.
+pub fn said(what: &str) -> Vec<String> {
+    let lines = LINES.get_or_init(Mutex::default).lock().unwrap();
+    lines.lines().filter(|line| line.contains(what)).map(ToOwned::to_owned).collect()
+}
+
 /// The ways in which bytes may be written.
 fn written(bytes: &[u8]) -> Vec<String> {
     let hex = |upper: bool| {
@@ -68,7 +80,7 @@ fn written(bytes: &[u8]) -> Vec<String> {
 // RT-51: enrolment, ceremony, a round, a refusal, at the finest level: no token, no key, no update.
 #[tokio::test(flavor = "multi_thread")]
 async fn rt_51_a_round_logs_no_secret() {
-    tracing::subscriber::set_global_default(Everything).unwrap();
+    capture();
     let options = Options { rounds: 1, training: Duration::from_millis(300), ..Options::default() };
     let world = World::start(options).await;
     let _running = world.crowd(5).await;

@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quorate_crypto::sign::SigningKey;
 use quorate_keys::PartyId;
@@ -107,7 +107,62 @@ fn renew_2_an_order_makes_one_due() {
     assert_eq!(keeper.renewal(at(3 * DAY), 1, &request(1, 1, 2)).unwrap(), Err(Unrenewed::Over));
 }
 
-/// H5: many parties renew their keys at once.
+/// C5: of 20 parties that are due two are told first; who is not told is refused, also after a restart; then half of them, and
+/// with a fault in those nobody more, while every party stays under a key that protects.
+#[test]
+fn c5_parties_are_told_in_waves_and_a_fault_stops_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut keeper = open(folder.path(), DAY);
+    for party in 0..20 {
+        keeper.enrolled(at(DAY), party, key(party, 1).public()).unwrap();
+    }
+    keeper.step(at(350 * DAY)).unwrap();
+    let first: Vec<u32> = keeper.due_parties().into_keys().collect();
+    assert_eq!(first.len(), 2);
+    let other = (0..20).find(|party| !first.contains(party)).unwrap();
+    let early = keeper.renewal(at(350 * DAY), other, &request(other, other, 2)).unwrap();
+    assert_eq!(early, Err(Unrenewed::NotDue));
+    drop(keeper);
+    let mut keeper = open(folder.path(), 350 * DAY);
+    for party in 0..20 {
+        keeper.enrolled(at(350 * DAY), party, key(party, 1).public()).unwrap();
+    }
+    assert_eq!(keeper.due_parties().into_keys().collect::<Vec<u32>>(), first);
+    let renew = |keeper: &mut Keeper, indices: &[u32], taken: usize| {
+        for &index in indices {
+            keeper.renewal(at(350 * DAY), index, &request(index, index, 2)).unwrap().unwrap();
+            keeper.enrolled(at(350 * DAY), 20 + index, key(index, 2).public()).unwrap();
+        }
+        for &index in &indices[..taken] {
+            assert!(keeper.taken_up(at(350 * DAY), 20 + index).unwrap());
+        }
+        keeper.settle(at(350 * DAY)).unwrap();
+    };
+    renew(&mut keeper, &first, 2);
+    keeper.step(at(350 * DAY)).unwrap();
+    let second: Vec<u32> = keeper.due_parties().into_keys().collect();
+    assert_eq!(second.len(), 8);
+    // Half of the second wave cannot take their keys up.
+    renew(&mut keeper, &second, 4);
+    assert!(!keeper.step(at(351 * DAY - 1)).unwrap().turned);
+    assert!(keeper.step(at(351 * DAY)).unwrap().turned);
+    assert!(keeper.renewals().stopped && keeper.due_parties().is_empty(), "{:?}", keeper.renewals());
+    let third = (0..20).find(|party| !first.contains(party) && !second.contains(party)).unwrap();
+    let refused = keeper.renewal(at(351 * DAY), third, &request(third, third, 2)).unwrap();
+    assert_eq!(refused, Err(Unrenewed::NotDue));
+    for party in 0..20 {
+        assert!(keeper.inventory().protecting(&id(&format!("participant/{party}@1")).name).is_ok());
+    }
+    // The same keys work after all.
+    for index in &second[4..] {
+        assert!(keeper.taken_up(at(352 * DAY), 20 + index).unwrap());
+    }
+    assert!(keeper.step(at(352 * DAY)).unwrap().turned);
+    assert_eq!(keeper.due_parties().len(), 10);
+    assert_eq!(told(folder.path()).inventory, *keeper.inventory());
+}
+
+/// H5: many parties renew their keys at once, in their waves.
 #[test]
 fn h5_identities_are_renewed_at_once() {
     renewed_at_once(200);
@@ -129,39 +184,43 @@ fn renewed_at_once(parties: u32) {
         keeper.enrolled(at(DAY), party, key(party, 1).public()).unwrap();
     }
     keeper.settle(at(DAY)).unwrap();
-    let now = at(400 * DAY);
-    let begun = Instant::now();
-    keeper.step(now).unwrap();
-    let due = keeper.due_parties();
-    let swept = begun.elapsed();
-    assert_eq!(due.len(), parties as usize);
-    let indices: Vec<u32> = due.into_keys().collect();
-    let requests: Vec<_> = indices.iter().map(|&party| request(party, party, 2)).collect();
-    let begun = Instant::now();
-    for batch in requests
-        .chunks(BATCH)
-        .zip(indices.chunks(BATCH))
-        .map(|(requests, indices)| indices.iter().zip(requests))
-    {
-        for (&index, request) in batch {
-            let before = key(index, 1);
-            request.verify(&deployment(), PartyId::new(index, before.public()), before.public()).unwrap();
-            keeper.renewal(now, index, request).unwrap().unwrap();
+    let now = at(350 * DAY);
+    let (mut swept, mut recorded, mut taken_up, mut done) = (ZERO, ZERO, ZERO, 0);
+    for wave in [parties / 10, parties / 2 - parties / 10, parties / 2] {
+        let begun = Instant::now();
+        keeper.step(now).unwrap();
+        let indices: Vec<u32> = keeper.due_parties().into_keys().collect();
+        swept += begun.elapsed();
+        assert_eq!(indices.len(), wave as usize);
+        let requests: Vec<_> = indices.iter().map(|&party| request(party, party, 2)).collect();
+        let begun = Instant::now();
+        for batch in requests
+            .chunks(BATCH)
+            .zip(indices.chunks(BATCH))
+            .map(|(requests, indices)| indices.iter().zip(requests))
+        {
+            for (&index, request) in batch {
+                let before = key(index, 1);
+                request.verify(&deployment(), PartyId::new(index, before.public()), before.public()).unwrap();
+                keeper.renewal(now, index, request).unwrap().unwrap();
+            }
+            keeper.settle(now).unwrap();
         }
-        keeper.settle(now).unwrap();
-    }
-    let recorded = begun.elapsed();
-    for &index in &indices {
-        keeper.enrolled(now, parties + index, key(index, 2).public()).unwrap();
-    }
-    let begun = Instant::now();
-    for batch in indices.chunks(BATCH) {
-        for &index in batch {
-            assert!(keeper.taken_up(now, parties + index).unwrap());
+        recorded += begun.elapsed();
+        for &index in &indices {
+            keeper.enrolled(now, parties + index, key(index, 2).public()).unwrap();
         }
-        keeper.settle(now).unwrap();
+        let begun = Instant::now();
+        for batch in indices.chunks(BATCH) {
+            for &index in batch {
+                assert!(keeper.taken_up(now, parties + index).unwrap());
+            }
+            keeper.settle(now).unwrap();
+        }
+        taken_up += begun.elapsed();
+        done += indices.len();
     }
-    let taken_up = begun.elapsed();
+    assert_eq!(done, parties as usize);
     println!(
         "{parties} identities: swept in {:.2} s, recorded in {:.2} s, taken up in {:.2} s",
         swept.as_secs_f64(),
@@ -173,3 +232,5 @@ fn renewed_at_once(parties: u32) {
     assert_eq!(keeper.superseded().len(), parties as usize);
     assert_eq!(told(folder.path()).inventory, *keeper.inventory());
 }
+
+const ZERO: Duration = Duration::ZERO;
