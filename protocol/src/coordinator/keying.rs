@@ -283,10 +283,7 @@ fn refreshed(
     key: &quorate_crypto::hash::Digest,
     (number, out): (u64, &[u32]),
 ) -> SessionRecord {
-    let mut evicted = match &before.purpose {
-        Purpose::New => Vec::new(),
-        Purpose::Refresh { evicted, .. } => evicted.clone(),
-    };
+    let mut evicted = before.evicted().to_vec();
     let place_of = |index: &u32| {
         let at = before.holders.iter().position(|id| id.index == *index)?;
         u16::try_from(at + 1).ok()
