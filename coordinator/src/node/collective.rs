@@ -144,6 +144,8 @@ impl<S: Store> Task<S> {
                 chosen.truncate(usize::from(shape.m));
                 KeyPurpose::New((chosen.len() == usize::from(shape.m)).then_some(chosen))
             }
+            // Nothing asks for one by itself.
+            KeyPurpose::Reshare(_) => return None,
             KeyPurpose::Refresh(evicted) => {
                 let key = coordinator.collective()?;
                 let stays = |index: &u32| !evicted.contains(index);

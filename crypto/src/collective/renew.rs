@@ -82,6 +82,32 @@ impl KeyShare {
     }
 }
 
+impl KeyShare {
+    /// The share of holder `index` of a new committee after a session in which exactly `dealers` dealt, to every new
+    /// holder: old ones their weighted share, the other new ones zero ([CREN-3]). Keys of pairs come from what the new
+    /// holders dealt, dealers 1 … m.
+    ///
+    /// # Errors
+    /// Not one dealing of a share or of zero from each of the dealers, all new holders among them.
+    pub fn reshared(
+        (new, index): (&Committee, u16),
+        dealers: &[u16],
+        mut dealt: &[(u16, Dealt)],
+        own: &PairSeeds,
+    ) -> Result<Self, CollectiveError> {
+        let m = usize::from(new.holders());
+        let complete = dealt.iter().map(|(dealer, _)| dealer).eq(dealers)
+            && dealers.iter().copied().take(m).eq(1..=new.holders());
+        if !complete || dealt.iter().any(|(_, dealt)| dealt.kind == DealKind::Key) {
+            return Err(CollectiveError::Malformed);
+        }
+        let share = with_dealt(Element::zero(), dealt);
+        dealt = dealt.get(..m).ok_or(CollectiveError::Malformed)?;
+        let pairs = pair_keys(new, index, dealt, own)?;
+        Ok(Self { index, share: share.transformed(), pairs })
+    }
+}
+
 /// A share that came by a reshare: complete after a refresh among the new holders, which gives them keys of pairs.
 /// Wiped on drop.
 pub struct ReceivedShare {

@@ -242,6 +242,56 @@ fn reshared_shares_open_for_the_new_committee() {
     }
 }
 
+/// [CREN-3] [CREN-4] What a session's reshare deals, in one go, opens; r − 1 shares of before and r' − 1 of after, r shares in
+/// all, do not, though keys of pairs are taken out of the way.
+#[test]
+fn shares_of_before_and_after_a_reshare_do_not_combine() {
+    let mut scene = Scene::new(4, 3, 24);
+    let (sum, plain) = scene.encrypted(2);
+    let (session, new) = (session(25), Committee::new(4, 3).unwrap());
+    let dealers = [1, 2, 3];
+    let dealings: Vec<(u16, Dealing)> = (1..=4)
+        .map(|dealer| {
+            let ctx = ctx(&session, dealer);
+            let old = (&scene.committee, &dealers[..]);
+            let share = &scene.shares[usize::from(dealer) - 1];
+            let dealt = if dealer == 4 {
+                new.deal_zero(&ctx, &mut scene.rng)
+            } else {
+                share.deal_share(old, &new, &ctx, &mut scene.rng).unwrap()
+            };
+            (dealer, dealt)
+        })
+        .collect();
+    let received = |index: u16| {
+        let kind = |dealer| if dealer == 4 { DealKind::Refresh } else { DealKind::Reshare };
+        let open = |(dealer, dealing): &(u16, Dealing)| {
+            let plaintext = dealing.plaintext(index);
+            (*dealer, new.open_dealt(kind(*dealer), index, plaintext, &ctx(&session, *dealer)).unwrap())
+        };
+        let dealt: Vec<(u16, Dealt)> = dealings.iter().map(open).collect();
+        let own = dealings[usize::from(index) - 1].1.pair_seeds();
+        assert!(KeyShare::reshared((&new, index), &[1, 2, 3], &dealt, &own).is_err());
+        KeyShare::reshared((&new, index), &[1, 2, 3, 4], &dealt, &own).unwrap()
+    };
+    let mut after: Vec<KeyShare> = (1..=4).map(received).collect();
+    for share in scene.shares.iter_mut().chain(&mut after) {
+        share.pairs.iter_mut().for_each(|key| *key = [7; 32]);
+    }
+    // The committees are alike, so that only the shares differ.
+    assert_eq!(coefficients(&scene.open(&sum, &[1, 2, 3]).unwrap().key_sum), plain);
+    let last = after.pop().unwrap();
+    let old = std::mem::replace(&mut scene.shares[3], last);
+    assert!(scene.open(&sum, &[1, 2, 4]).is_err());
+    let third = after.pop().unwrap();
+    let _third = std::mem::replace(&mut scene.shares[2], third);
+    assert!(scene.open(&sum, &[2, 3, 4]).is_err());
+    let second = after.pop().unwrap();
+    let _second = std::mem::replace(&mut scene.shares[1], second);
+    assert_eq!(coefficients(&scene.open(&sum, &[2, 3, 4]).unwrap().key_sum), plain);
+    drop(old);
+}
+
 /// A share survives its stored form; other bytes do not parse.
 #[test]
 fn stored_shares_are_the_same_shares() {

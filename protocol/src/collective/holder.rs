@@ -39,7 +39,8 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
 use super::session::Signed;
-use super::{KeyRecord, OpenedRecord, OpeningLedger, SessionRecord};
+use super::{KeyRecord, OpenedRecord, OpeningLedger, SessionRecord, VerifiedKey};
+use crate::epoch::Epoch;
 use crate::error::{DecodeError, Fault, FaultKind};
 use crate::id::{Head, PartyId};
 use crate::outbox::{Outbox, Output};
@@ -175,6 +176,8 @@ struct Base {
     committee: Committee,
     place: u16,
     secret: RoundSecret,
+    /// Of a reshare: the key in force.
+    before: Option<Box<VerifiedKey>>,
 }
 
 /// The session's number is used up, the key for it is sent.
@@ -224,8 +227,8 @@ struct Checked {
     commits_hash: Digest,
     parts: Digest,
     checks: Arc<[u8]>,
-    /// None if a dealing was no share.
-    made: Option<(CollectiveKey, KeyShare)>,
+    /// None if a dealing was no share; without a share for who deals in a reshare and gets none.
+    made: Option<(CollectiveKey, Option<KeyShare>)>,
     /// Answers given in the test, by digest of the opening.
     answered: BTreeMap<Digest, Arc<[u8]>>,
 }
@@ -236,7 +239,7 @@ struct SignedKey {
     session: Digest,
     joins: Vec<JoinEntry>,
     record: KeyRecord,
-    made: (CollectiveKey, KeyShare),
+    made: (CollectiveKey, Option<KeyShare>),
     frame: Arc<[u8]>,
 }
 
@@ -286,6 +289,8 @@ pub struct Holder {
     last: u64,
     stage: Stage,
     in_force: Option<Box<KeyInForce>>,
+    /// The epoch of the last round: says who may hold ([CKG-8]).
+    epoch: Option<Arc<Epoch>>,
     round: Option<Box<Round>>,
     /// The last lock, for good ([OPEN-1]).
     last_lock: Option<LockRecord>,
@@ -301,6 +306,7 @@ impl Holder {
             last: 0,
             stage: Stage::Idle,
             in_force: None,
+            epoch: None,
             round: None,
             last_lock: None,
             out: Out::default(),
@@ -337,6 +343,12 @@ impl Holder {
         let Some(known) = self.in_force.take() else { return };
         self.round = None;
         let _permit = self.out.persist(HolderRecord::Forgotten { record: known.record.hash() });
+    }
+
+    /// Goes by this epoch, which the party's trust has verified: a share is dealt only to those who may hold in it
+    /// ([CREN-3]).
+    pub fn enter(&mut self, epoch: &Arc<Epoch>) {
+        self.epoch = Some(Arc::clone(epoch));
     }
 
     /// Goes by this key of the coordinator and this head from now on: what the party's trust has verified ([KEY-2],

@@ -55,6 +55,10 @@ pub struct Disclosed<'a> {
 #[must_use]
 pub fn judge(case: &Disclosed<'_>) -> Vec<PartyId> {
     let Ok(committee) = case.record.check() else { return Vec::new() };
+    // Nothing of a reshare is ever disclosed ([CREN-5]).
+    if matches!(case.record.purpose, Purpose::Reshare(_)) {
+        return Vec::new();
+    }
     let mut named = BTreeSet::new();
     let mut opened: BTreeMap<(u16, u16), Dealt> = BTreeMap::new();
     let mut values: BTreeMap<u16, Vec<(u16, Vec<u8>)>> = BTreeMap::new();
@@ -88,7 +92,7 @@ pub fn judge(case: &Disclosed<'_>) -> Vec<PartyId> {
     }
     for (dealer, values) in &values {
         let values: Vec<(u16, &[u8])> = values.iter().map(|(holder, bytes)| (*holder, &bytes[..])).collect();
-        let outcome = committee.judge_dealing(case.record.kind(), &values);
+        let outcome = committee.judge_dealing(case.record.kind_of(*dealer), &values);
         if outcome.is_ok_and(|outcome| outcome != DealOutcome::Consistent) {
             named.insert(*dealer);
         }
@@ -117,12 +121,15 @@ impl Disclosed<'_> {
         let info = share_info(self.session, &from, &to, holder);
         let plaintext = secret.open(info.as_bytes(), &sealed.enc, &sealed.ct).map_err(|_| ())?;
         let ctx = DealContext { session: *self.session, dealer: from.to_bytes() };
-        let dealt = committee.open_dealt(self.record.kind(), holder, &plaintext, &ctx).map_err(|_| ())?;
+        let dealt =
+            committee.open_dealt(self.record.kind_of(dealer), holder, &plaintext, &ctx).map_err(|_| ())?;
         let commitment = part_commitment(&ctx, &opening.nonce, &opening.public, &opening.shares);
         let values = match self.record.purpose {
             Purpose::New => committee.check_key_part(&dealt, point, &opening.public, (&commitment, &ctx)),
-            Purpose::Refresh { .. } if !opening.public.is_empty() => return Err(()),
-            Purpose::Refresh { .. } => committee.check_plain(&dealt, (&commitment, &ctx)),
+            _ if !opening.public.is_empty() => return Err(()),
+            Purpose::Refresh { .. } | Purpose::Reshare(_) => {
+                committee.check_plain(&dealt, (&commitment, &ctx))
+            }
         };
         Ok((dealt, values.map_err(|_| ())?))
     }

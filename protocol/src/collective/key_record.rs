@@ -143,7 +143,7 @@ impl KeyEvidence {
             return Err(FaultKind::WrongDeployment);
         }
         made_by.check()?;
-        let ids = made_by.active_ids();
+        let ids = made_by.seat_ids();
         if ids.len() != self.holders.len() {
             return Err(FaultKind::BadKeyRecord);
         }

@@ -167,6 +167,10 @@ impl KeyMaker {
                 let last = before.record.made_by.generation();
                 *key == before.record.hash() && Some(*generation) == last.checked_add(1)
             }
+            (super::Purpose::Reshare(reshare), Some(before)) => {
+                let verified = before.verify(&record.deployment)?;
+                reshare.goes_on(&record, &verified.record).is_ok()
+            }
             _ => false,
         };
         if !known || !of_key {
@@ -177,9 +181,9 @@ impl KeyMaker {
             let key = registry.key_of(&id)?.clone();
             Some((place, PartyProof { key, proof: registry.inclusion(id.index, record.head.size)? }))
         };
-        let active = record.active();
-        let holders: ByPlace<PartyProof> = active.iter().filter_map(|place| proof(*place)).collect();
-        if holders.len() != active.len() {
+        let seats = record.seats();
+        let holders: ByPlace<PartyProof> = seats.iter().filter_map(|place| proof(*place)).collect();
+        if holders.len() != seats.len() {
             return Err(FaultKind::NotRegistered);
         }
         let hash = record.hash();
@@ -188,7 +192,7 @@ impl KeyMaker {
         let _permit = out.persist(MakerRecord::Session(record.number));
         let deadline = now.plus(u64::from(patience));
         out.wake_at(deadline);
-        out.event(MakerEvent::Called(record.active_ids().iter().map(|id| id.index).collect()));
+        out.event(MakerEvent::Called(record.seat_ids().iter().map(|id| id.index).collect()));
         Ok(Self {
             signature: identity.sign(&record.signed_digest()),
             head_signature: head.signature,
@@ -294,6 +298,7 @@ impl KeyMaker {
                 head_signature: self.head_signature,
                 seen_proof,
                 own_proof,
+                before: self.before.clone().filter(|_| self.is_reshare()),
             };
             self.out.send_to(vec![from], wire::encode(0, &call).into());
         } else if let Stage::Checking(_) = self.stage {
@@ -305,8 +310,8 @@ impl KeyMaker {
     }
 
     fn sender(&self, from: u32) -> Result<(u16, PartyId), Fault> {
-        let active = self.record.active();
-        let found = active.into_iter().find_map(|place| {
+        let seats = self.record.seats();
+        let found = seats.into_iter().find_map(|place| {
             let id = self.record.id(place)?;
             (id.index == from).then_some((place, id))
         });
@@ -318,7 +323,7 @@ impl KeyMaker {
     }
 
     fn indices(&self) -> Vec<u32> {
-        self.record.active_ids().iter().map(|id| id.index).collect()
+        self.record.seat_ids().iter().map(|id| id.index).collect()
     }
 
     /// Sends a frame to all who take part, and keeps it for polls.
@@ -346,7 +351,16 @@ impl KeyMaker {
             return;
         }
         self.tell_all(wire::encode(0, &dead));
+        if self.is_reshare() {
+            let named = self.outvoted();
+            self.bury(failure, named, Vec::new());
+            return;
+        }
         self.stage = Stage::Judging { failure, disclosed: BTreeMap::new() };
+    }
+
+    const fn is_reshare(&self) -> bool {
+        matches!(self.record.purpose, super::Purpose::Reshare(_))
     }
 
     fn bury(&mut self, failure: Failure, named: Vec<PartyId>, silent: Vec<PartyId>) {

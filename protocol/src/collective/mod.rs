@@ -37,7 +37,7 @@ pub use maker::{DeadSession, Failure, KeyMaker, MakerEvent, MakerRecord};
 pub use opener::{Opener, OpenerEvent};
 pub use opening::{OpenedRecord, OpeningLedger, OpeningPermit};
 pub use round::RoundTerms;
-pub use session::{Purpose, SessionRecord};
+pub use session::{OldHolder, Purpose, Reshare, SessionRecord};
 
 /// Most holders of a key.
 pub const HOLDERS: usize = quorate_crypto::collective::MAX_HOLDERS as usize;

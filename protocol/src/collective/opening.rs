@@ -13,7 +13,7 @@ use std::sync::Arc;
 use quorate_crypto::hash::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::{HolderRecord, KeyRecord};
+use super::{HolderRecord, KeyRecord, Purpose};
 use crate::error::FaultKind;
 use crate::id::SetId;
 use crate::outbox::Permit;
@@ -59,17 +59,21 @@ pub struct OpeningLedger {
 }
 
 impl OpeningLedger {
-    /// Nothing opened but the test of the key, whose sets count all.
+    /// Nothing opened but the test of the key, whose sets count all; after a reshare, beside what was counted before.
     #[must_use]
     pub fn new(record: &KeyRecord) -> Self {
         let made_by = &record.made_by;
+        let (opened, blamed) = match &made_by.purpose {
+            Purpose::Reshare(reshare) => (reshare.opened, reshare.blamed),
+            Purpose::New | Purpose::Refresh { .. } => (0, 0),
+        };
         Self {
             record: record.hash(),
             openings: made_by.openings,
             attempts: made_by.attempts,
             blames: made_by.blames,
-            opened: u32::try_from(made_by.trials().len()).unwrap_or(u32::MAX),
-            blamed: 0,
+            opened: u32::try_from(made_by.trials().len()).unwrap_or(u32::MAX).saturating_add(opened),
+            blamed,
             last: None,
             answers: BTreeMap::new(),
         }
@@ -105,8 +109,11 @@ impl OpeningLedger {
     #[must_use]
     pub fn carried(&self, record: &KeyRecord) -> Self {
         let mut next = Self::new(record);
-        next.opened = next.opened.saturating_add(self.opened);
-        next.blamed = self.blamed;
+        // The record of a reshare has counted what was before, and not less than this holder ([CREN-3]).
+        if !matches!(record.made_by.purpose, Purpose::Reshare(_)) {
+            next.opened = next.opened.saturating_add(self.opened);
+            next.blamed = self.blamed;
+        }
         next.last = self.last;
         next
     }

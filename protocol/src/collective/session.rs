@@ -6,7 +6,7 @@ use quorate_crypto::labels;
 use quorate_keys::{PartyId, signed};
 use serde::{Deserialize, Serialize};
 
-use super::HOLDERS;
+use super::{HOLDERS, KeyRecord};
 use crate::error::FaultKind;
 use crate::id::Head;
 use crate::wire::{self, KeyJoin, PartCommit, list};
@@ -26,6 +26,68 @@ pub enum Purpose {
         #[serde(deserialize_with = "list::<_, _, HOLDERS>")]
         evicted: Vec<u16>,
     },
+    /// The key in force for another committee or threshold ([CREN-2], KL-17).
+    Reshare(Reshare),
+}
+
+/// Whose shares of which key go to the holders of the record ([CREN-2]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reshare {
+    /// Record of the key in force.
+    pub key: Digest,
+    /// Generation of the shares that will be there after it.
+    pub generation: u64,
+    /// Old holders that deal, ascending by their place among the old ones.
+    #[serde(deserialize_with = "list::<_, _, HOLDERS>")]
+    pub dealers: Vec<OldHolder>,
+    /// Openings of the key so far: they count on ([OPEN-5]).
+    pub opened: u32,
+    /// Blames of the key so far.
+    pub blamed: u16,
+}
+
+/// A holder of the key in force that deals its share ([CREN-2]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OldHolder {
+    /// Its place among the old holders.
+    pub place: u16,
+    /// Who it is.
+    pub id: PartyId,
+}
+
+impl Reshare {
+    /// Places of the dealers among the old holders.
+    pub(crate) fn places(&self) -> Vec<u16> {
+        self.dealers.iter().map(|dealer| dealer.place).collect()
+    }
+
+    /// Whether a record goes on with this key ([CREN-3]): one generation on, of the same epoch and head, dealt by r or
+    /// more of those who have a share of it, for no one who was evicted, with no cap raised and no c lowered.
+    pub(crate) fn goes_on(&self, record: &SessionRecord, before: &KeyRecord) -> Result<(), FaultKind> {
+        let old = &before.made_by;
+        let same = self.key == before.hash()
+            && Some(self.generation) == old.generation().checked_add(1)
+            && (record.deployment, record.epoch, record.head) == (old.deployment, old.epoch, old.head)
+            && record.number > old.number;
+        let sharers = old.active();
+        let theirs = self.dealers.len() >= usize::from(old.r)
+            && (self.dealers.iter())
+                .all(|dealer| sharers.contains(&dealer.place) && old.id(dealer.place) == Some(dealer.id));
+        let evicted = |id: &PartyId| {
+            let at = old.holders.iter().position(|other| other == id);
+            at.is_some_and(|at| !sharers.iter().any(|place| usize::from(*place) == at + 1))
+        };
+        let within = record.corrupt >= old.corrupt
+            && record.n_max <= old.n_max
+            && record.openings <= old.openings
+            && record.attempts <= old.attempts
+            && record.blames <= old.blames;
+        if same && theirs && within && !record.holders.iter().any(evicted) {
+            Ok(())
+        } else {
+            Err(FaultKind::BadKeySession)
+        }
+    }
 }
 
 /// Fixed and signed by the coordinator before a session begins ([CKG-1]).
@@ -84,10 +146,15 @@ impl SessionRecord {
             return Err(FaultKind::BadKeySession);
         }
         let active = self.active();
-        let evicted = match &self.purpose {
-            Purpose::New => &[][..],
-            Purpose::Refresh { evicted, .. } => evicted,
-        };
+        if let Purpose::Reshare(reshare) = &self.purpose {
+            let ascending = reshare.dealers.windows(2).all(|pair| pair[0].place < pair[1].place)
+                && reshare.dealers.windows(2).all(|pair| pair[0].id.index < pair[1].id.index);
+            let room = self.seats().len() <= HOLDERS && reshare.opened < self.openings;
+            if !ascending || !room || reshare.dealers.len() < 2 || reshare.generation == 0 {
+                return Err(FaultKind::BadKeySession);
+            }
+        }
+        let evicted = self.evicted();
         let named = evicted.windows(2).all(|pair| pair[0] < pair[1])
             && evicted.iter().all(|&place| place >= 1 && place <= m);
         if !named || active.len() < usize::from(self.r) + usize::from(self.corrupt) {
@@ -97,48 +164,88 @@ impl SessionRecord {
         Committee::new(m, self.r).map_err(|_| FaultKind::BadKeySession)
     }
 
-    /// Places of those who take part, ascending.
+    /// Places of holders that are evicted.
+    #[must_use]
+    pub fn evicted(&self) -> &[u16] {
+        match &self.purpose {
+            Purpose::New | Purpose::Reshare(_) => &[],
+            Purpose::Refresh { evicted, .. } => evicted,
+        }
+    }
+
+    /// Old holders that deal in a reshare and get no share themselves, in order.
+    fn leaving(&self) -> impl Iterator<Item = PartyId> {
+        let dealers = match &self.purpose {
+            Purpose::Reshare(reshare) => &reshare.dealers[..],
+            Purpose::New | Purpose::Refresh { .. } => &[],
+        };
+        dealers.iter().map(|dealer| dealer.id).filter(|id| !self.holders.contains(id))
+    }
+
+    /// Places of all who take part, ascending: those who get a share, then, in a reshare, dealers that get none at
+    /// m + 1 and on ([CREN-3]).
+    #[must_use]
+    pub fn seats(&self) -> Vec<u16> {
+        let mut seats = self.active();
+        let first = u16::try_from(self.holders.len() + 1).unwrap_or(u16::MAX);
+        seats.extend((first..).zip(self.leaving()).map(|(place, _)| place));
+        seats
+    }
+
+    /// Ids of all who take part, in order.
+    #[must_use]
+    pub fn seat_ids(&self) -> Vec<PartyId> {
+        self.seats().iter().filter_map(|place| self.id(*place)).collect()
+    }
+
+    /// Places of those who have a share after it, ascending.
     #[must_use]
     pub fn active(&self) -> Vec<u16> {
-        let evicted = match &self.purpose {
-            Purpose::New => &[][..],
-            Purpose::Refresh { evicted, .. } => evicted,
-        };
+        let evicted = self.evicted();
         (1..).zip(&self.holders).map(|(place, _)| place).filter(|place| !evicted.contains(place)).collect()
     }
 
-    /// Ids of those who take part, in order.
+    /// Ids of those who have a share after it, in order.
     #[must_use]
     pub fn active_ids(&self) -> Vec<PartyId> {
         self.active().iter().filter_map(|place| self.id(*place)).collect()
     }
 
-    /// The holder at a place, 1 … m.
+    /// Who is at a place: a holder, 1 … m, or a dealer of a reshare that gets no share.
     #[must_use]
     pub fn id(&self, place: u16) -> Option<PartyId> {
-        self.holders.get(usize::from(place).checked_sub(1)?).copied()
+        let at = usize::from(place).checked_sub(1)?;
+        match self.holders.get(at) {
+            Some(id) => Some(*id),
+            None => self.leaving().nth(at.checked_sub(self.holders.len())?),
+        }
     }
 
     /// Where somebody who takes part stands.
     #[must_use]
     pub fn place(&self, id: &PartyId) -> Option<u16> {
-        self.active().into_iter().find(|place| self.id(*place).as_ref() == Some(id))
+        self.seats().into_iter().find(|place| self.id(*place).as_ref() == Some(id))
     }
 
-    /// Kind of the dealings.
-    pub(crate) const fn kind(&self) -> DealKind {
-        match self.purpose {
+    /// Kind of what is dealt from a place: in a reshare old holders deal their share, the others zero ([CREN-3]).
+    pub(crate) fn kind_of(&self, place: u16) -> DealKind {
+        match &self.purpose {
             Purpose::New => DealKind::Key,
-            Purpose::Refresh { .. } => DealKind::Refresh,
+            Purpose::Reshare(reshare)
+                if self.id(place).is_some_and(|id| reshare.dealers.iter().any(|dealer| dealer.id == id)) =>
+            {
+                DealKind::Reshare
+            }
+            Purpose::Refresh { .. } | Purpose::Reshare(_) => DealKind::Refresh,
         }
     }
 
     /// Generation of the shares that come out.
     #[must_use]
     pub const fn generation(&self) -> u64 {
-        match self.purpose {
+        match &self.purpose {
             Purpose::New => 0,
-            Purpose::Refresh { generation, .. } => generation,
+            Purpose::Refresh { generation, .. } | Purpose::Reshare(Reshare { generation, .. }) => *generation,
         }
     }
 

@@ -2,5 +2,6 @@
 
 mod exact;
 mod hall;
+mod reshare;
 mod rounds;
 mod sessions;

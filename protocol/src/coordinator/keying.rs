@@ -15,7 +15,9 @@ use thiserror::Error;
 
 use super::{Coordinator, CoordinatorEvent, RoundConfig, refused};
 use crate::announce::may_hold;
-use crate::collective::{KeyEvidence, KeyMaker, MakerEvent, MakerRecord, Purpose, SessionRecord};
+use crate::collective::{
+    KeyEvidence, KeyMaker, MakerEvent, MakerRecord, OldHolder, Purpose, Reshare, SessionRecord,
+};
 use crate::draw::Role;
 use crate::epoch::Epoch;
 use crate::error::{ApiMisuse, Fault, FaultKind};
@@ -30,6 +32,21 @@ pub enum KeyPurpose {
     New(Option<Vec<u32>>),
     /// New shares of the key in force, without these holders (registry indices) from now on.
     Refresh(Vec<u32>),
+    /// The key in force for other holders or thresholds ([CREN-3]).
+    Reshare(Box<ReshareConfig>),
+}
+
+/// Who deals to whom in a reshare, as registry indices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReshareConfig {
+    /// Holders of the key in force that deal, r or more.
+    pub dealers: Vec<u32>,
+    /// The new holders; none: those drawn or named for the epoch, as many as the shape wants.
+    pub holders: Option<Vec<u32>>,
+    /// Openings of the key so far: a holder that has counted more refuses.
+    pub opened: u32,
+    /// Blames of the key so far.
+    pub blamed: u16,
 }
 
 /// A session to be held.
@@ -87,7 +104,7 @@ impl Coordinator {
         if self.holds_session() {
             return Err(ApiMisuse::SessionRunning.into());
         }
-        if matches!(config.purpose, KeyPurpose::Refresh(_)) {
+        if matches!(config.purpose, KeyPurpose::Refresh(_) | KeyPurpose::Reshare(_)) {
             self.ensure_idle()?;
         }
         let number = self.session.checked_add(1).ok_or(ApiMisuse::NoEpoch)?;
@@ -131,6 +148,34 @@ impl Coordinator {
                     refreshed(&before.record.made_by, &before.record.hash(), (number, evicted)),
                     Some(before.clone()),
                 ))
+            }
+            KeyPurpose::Reshare(reshare) => {
+                let before = self.collective.as_deref().ok_or(SessionError::NoKey)?;
+                let made_by = &before.record.made_by;
+                let dealers = (made_by.active().into_iter())
+                    .filter_map(|place| Some(OldHolder { place, id: made_by.id(place)? }))
+                    .filter(|dealer| reshare.dealers.contains(&dealer.id.index))
+                    .collect();
+                let purpose = Purpose::Reshare(Reshare {
+                    key: before.record.hash(),
+                    generation: made_by.generation().saturating_add(1),
+                    dealers,
+                    opened: reshare.opened,
+                    blamed: reshare.blamed,
+                });
+                let record = SessionRecord {
+                    number,
+                    purpose,
+                    holders: self.holders(reshare.holders.as_deref(), usize::from(config.shape.m))?,
+                    r: config.shape.r,
+                    corrupt: config.shape.c,
+                    n_max: config.n_max,
+                    openings: config.openings,
+                    attempts: config.attempts,
+                    blames: config.blames,
+                    ..made_by.clone()
+                };
+                Ok((record, Some(before.clone())))
             }
         }
     }
@@ -283,10 +328,7 @@ fn refreshed(
     key: &quorate_crypto::hash::Digest,
     (number, out): (u64, &[u32]),
 ) -> SessionRecord {
-    let mut evicted = match &before.purpose {
-        Purpose::New => Vec::new(),
-        Purpose::Refresh { evicted, .. } => evicted.clone(),
-    };
+    let mut evicted = before.evicted().to_vec();
     let place_of = |index: &u32| {
         let at = before.holders.iter().position(|id| id.index == *index)?;
         u16::try_from(at + 1).ok()

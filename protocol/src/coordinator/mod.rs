@@ -42,7 +42,7 @@ use rand_core::CryptoRng;
 pub use announce::{Drawn, RoundConfig, StartError};
 pub use ceremony::{CeremonyConfig, CeremonyError, CommitteeChoice};
 pub use close::LeftOut;
-pub use keying::{KeyPurpose, SessionConfig, SessionError};
+pub use keying::{KeyPurpose, ReshareConfig, SessionConfig, SessionError};
 pub use keys::KeysError;
 pub use stored::RestoreError;
 

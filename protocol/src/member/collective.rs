@@ -93,6 +93,7 @@ impl Member {
     /// Wipes the share of a key whose epoch is over ([CKG-8]).
     pub(super) fn leave_epoch(&mut self, accepted: &Accepted) {
         let holder = &mut self.holding.holder;
+        holder.enter(&accepted.epoch);
         if holder.in_force().is_some_and(|known| known.record.made_by.epoch != *accepted.epoch.hash()) {
             holder.forget();
             pass_on(holder, &mut self.out);

@@ -66,7 +66,7 @@ messages! {
 }
 
 /// Coordinator → holder: a session begins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeyCall {
     /// The record.
     pub record: SessionRecord,
@@ -80,6 +80,8 @@ pub struct KeyCall {
     /// The recipient's own entry under the record's head.
     #[serde(deserialize_with = "list::<_, _, PROOF>")]
     pub own_proof: Vec<Digest>,
+    /// Of a reshare: the key in force, which new holders do not know ([CREN-3]).
+    pub before: Option<Box<KeyEvidence>>,
 }
 
 /// Holder → coordinator: what dealings are to be sealed to.

@@ -34,8 +34,8 @@ pub const fn limit(kind: u8) -> Option<usize> {
         17 => 4 * KIB,
         18 => 16,
         19 => 32,
-        // KeyCall: a record with up to 128 holders, two proofs.
-        20 => 32 * KIB,
+        // KeyCall: a record with up to 128 holders and 128 dealers, two proofs, the evidence of the key in force.
+        20 => 352 * KIB,
         21 | 23 | 31 | 33 | 34 => KIB,
         // KeyJoins: 128 × (key, identity, signature, 32-step proof).
         22 => 256 * KIB,

@@ -9,7 +9,7 @@ use quorate_crypto::hash::Digest;
 use quorate_crypto::merkle;
 
 use super::{Checked, Holder, HolderEvent, Received, Revealed, Stage};
-use crate::collective::{KeyInForce, Purpose};
+use crate::collective::{KeyInForce, KeyRecord, Purpose};
 use crate::error::{Fault, FaultKind};
 use crate::participant::share_info;
 use crate::wire::{self, Complaint, PartCheck, PartChecks, PartRelay};
@@ -49,7 +49,8 @@ impl Holder {
         if part.session != revealed.session {
             return Err(FaultKind::WrongSession);
         }
-        let at = active.iter().position(|place| *place == part.dealer).ok_or(FaultKind::BadHolders)?;
+        let seats = revealed.base.record.seats();
+        let at = seats.iter().position(|place| *place == part.dealer).ok_or(FaultKind::BadHolders)?;
         let (commit, entry) =
             revealed.commits.get(at).zip(revealed.joins.get(at)).ok_or(FaultKind::BadHolders)?;
         let message =
@@ -87,8 +88,8 @@ impl Holder {
         self.send_again(&frame);
         let in_force = self.in_force.as_deref();
         let made = make_share(&base, &session, &parts, in_force);
-        let parts = match in_force.filter(|_| base.record.purpose != Purpose::New) {
-            Some(known) => known.record.parts,
+        let parts = match base.before_of(in_force) {
+            Some(known) => known.parts,
             None => parts_digest(parts.publics.iter().map(|public| &public[..])),
         };
         let answered = std::collections::BTreeMap::new();
@@ -110,12 +111,13 @@ fn make_share(
     session: &Digest,
     parts: &Parts,
     in_force: Option<&KeyInForce>,
-) -> Option<(CollectiveKey, KeyShare)> {
-    match base.record.purpose {
+) -> Option<(CollectiveKey, Option<KeyShare>)> {
+    match &base.record.purpose {
         Purpose::New => {
             let key =
                 CollectiveKey::from_parts(session, parts.publics.iter().map(|public| &public[..])).ok()?;
-            Some((key, KeyShare::assemble(&base.committee, base.place, &parts.dealt, &parts.seeds).ok()?))
+            let share = KeyShare::assemble(&base.committee, base.place, &parts.dealt, &parts.seeds).ok()?;
+            Some((key, Some(share)))
         }
         Purpose::Refresh { .. } => {
             let known = in_force?;
@@ -123,7 +125,25 @@ fn make_share(
             let share =
                 known.share.refreshed((&base.committee, &holders), &parts.dealt, &parts.seeds).ok()?;
             let key = CollectiveKey::parse(&known.record.key_session, known.key.encoded()).ok()?;
-            Some((key, share))
+            Some((key, Some(share)))
+        }
+        Purpose::Reshare(_) => {
+            let before = base.before.as_deref()?;
+            let seats = base.record.seats();
+            let share = KeyShare::reshared((&base.committee, base.place), &seats, &parts.dealt, &parts.seeds);
+            let key = CollectiveKey::parse(&before.record.key_session, before.key.encoded()).ok()?;
+            Some((key, Some(share.ok()?)))
+        }
+    }
+}
+
+impl super::Base {
+    /// The record of the key that gets new shares; none for a new key.
+    pub(super) fn before_of<'a>(&'a self, in_force: Option<&'a KeyInForce>) -> Option<&'a KeyRecord> {
+        match self.record.purpose {
+            Purpose::New => None,
+            Purpose::Refresh { .. } => in_force.map(|known| &known.record),
+            Purpose::Reshare(_) => self.before.as_deref().map(|known| &known.record),
         }
     }
 }
@@ -146,7 +166,7 @@ impl Revealed {
         let plaintext = self.base.secret.open(info.as_bytes(), enc, ct).map_err(|_| Complaint::Sealed)?;
         let ctx = DealContext { session: self.session, dealer: dealer.to_bytes() };
         let committee = &self.base.committee;
-        let dealt = committee.open_dealt(record.kind(), place, &plaintext, &ctx);
+        let dealt = committee.open_dealt(record.kind_of(part.dealer), place, &plaintext, &ctx);
         let dealt = dealt.map_err(|_| Complaint::Malformed)?;
         let opening = &part.opening;
         let commitment = part_commitment(&ctx, &opening.nonce, &opening.public, &opening.shares);
@@ -154,8 +174,10 @@ impl Revealed {
             Purpose::New => {
                 committee.check_key_part(&dealt, &self.point, &opening.public, (&commitment, &ctx))
             }
-            Purpose::Refresh { .. } if !opening.public.is_empty() => return Err(Complaint::Malformed),
-            Purpose::Refresh { .. } => committee.check_plain(&dealt, (&commitment, &ctx)),
+            _ if !opening.public.is_empty() => return Err(Complaint::Malformed),
+            Purpose::Refresh { .. } | Purpose::Reshare(_) => {
+                committee.check_plain(&dealt, (&commitment, &ctx))
+            }
         };
         Ok((dealt, values.map_err(|_| Complaint::Malformed)?))
     }

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use quorate_crypto::collective::{
-    CollectiveError, DealContext, Dealing, HolderKey, PairSeeds, Point, part_commitment,
+    CollectiveError, CollectiveKey, Committee, DealContext, DealKind, Dealing, HolderKey, KeyShare,
+    PairSeeds, Point, part_commitment,
 };
 use quorate_crypto::hash::Digest;
 use quorate_crypto::merkle;
 use quorate_crypto::seal::{RoundPublic, SealSuite, Sealer};
 use rand_core::CryptoRng;
 
-use super::{Base, Committed, Holder, Revealed, Stage};
+use super::{Base, Checked, Committed, Holder, Revealed, Stage};
 use crate::collective::Purpose;
 use crate::collective::session::{Signed, commits_hash, session_id};
 use crate::error::{Fault, FaultKind};
@@ -40,7 +41,8 @@ impl Holder {
         let keys = self.check_joins(&joined.base, &joined.key, &joins).map_err(Fault::coordinator)?;
         let session = session_id(&joins.record, joins.list.iter().map(|entry| &entry.join));
         let dealer = DealContext { session, dealer: self.who.id.to_bytes() };
-        let made = make_part(&joined.base, &dealer, &keys, &joins.list, rng)
+        let share = self.in_force().map(|known| (&known.committee, &known.share));
+        let made = make_part((&joined.base, share), &dealer, &keys, &joins.list, rng)
             .map_err(|_| Fault::coordinator(FaultKind::BadHolders))?;
         let Made { commitment, nonce, public, sealed, root, seeds } = made;
         let id = self.who.id;
@@ -66,15 +68,15 @@ impl Holder {
         joins: &KeyJoins,
     ) -> Result<BTreeMap<u16, RoundPublic>, FaultKind> {
         let record = &base.record;
-        let active = record.active();
+        let seats = record.seats();
         let complete = joins.record == base.hash
-            && joins.list.len() == active.len()
-            && joins.list.iter().zip(record.active_ids()).all(|(entry, id)| entry.join.id == id);
+            && joins.list.len() == seats.len()
+            && joins.list.iter().zip(record.seat_ids()).all(|(entry, id)| entry.join.id == id);
         if !complete {
             return Err(FaultKind::BadHolders);
         }
         let mut keys = BTreeMap::new();
-        for (place, entry) in active.into_iter().zip(&joins.list) {
+        for (place, entry) in seats.into_iter().zip(&joins.list) {
             let key = verify_join(record, &base.hash, entry)?;
             let fresh = keys.values().all(|other| *other != key);
             if !fresh || (place == base.place && key.as_bytes() != own) {
@@ -95,6 +97,14 @@ impl Holder {
             self.send_again(&frame);
             return Ok(());
         }
+        if let Stage::Checked(checked) = &self.stage
+            && checked.session == commits.session
+            && checked.base.is_leaving()
+        {
+            let frame = Arc::clone(&checked.checks);
+            self.send_again(&frame);
+            return Ok(());
+        }
         let Stage::Committed(committed) = &self.stage else {
             return Err(Fault::coordinator(FaultKind::OutOfTurn));
         };
@@ -110,6 +120,16 @@ impl Holder {
         let reveal = PartReveal { session, id, opening: Opening { signature, ..opening }, sealed };
         let frame: Arc<[u8]> = wire::encode(0, &reveal).into();
         self.send_again(&frame);
+        if let Some(before) = base.before.as_deref().filter(|_| base.is_leaving()) {
+            // Nothing is dealt to it: it waits for the test.
+            let key = CollectiveKey::parse(&before.record.key_session, before.key.encoded());
+            let (parts, answered) = (before.record.parts, BTreeMap::new());
+            let made = key.ok().map(|key| (key, None));
+            let checked =
+                Checked { base, session, joins, commits_hash, parts, checks: frame, made, answered };
+            self.stage = Stage::Checked(Box::new(checked));
+            return Ok(());
+        }
         let (point, received, commits) = (Point::of(&session), BTreeMap::new(), commits.list);
         let revealed =
             Revealed { base, session, joins, commits, commits_hash, point, seeds, received, frame };
@@ -132,6 +152,13 @@ impl Holder {
             entry.identity.verify(&message, &commit.signature).map_err(|_| FaultKind::BadSignature)?;
         }
         Ok(())
+    }
+}
+
+impl Base {
+    /// Deals in a reshare and gets no share.
+    pub(super) fn is_leaving(&self) -> bool {
+        !self.record.active().contains(&self.place)
     }
 }
 
@@ -163,7 +190,7 @@ struct Made {
 }
 
 fn make_part<R: CryptoRng + ?Sized>(
-    base: &Base,
+    (base, share): (&Base, Option<(&Committee, &KeyShare)>),
     ctx: &DealContext,
     keys: &BTreeMap<u16, RoundPublic>,
     joins: &[JoinEntry],
@@ -171,11 +198,14 @@ fn make_part<R: CryptoRng + ?Sized>(
 ) -> Result<Made, CollectiveError> {
     let mut nonce = [0; 32];
     rng.fill_bytes(&mut nonce);
+    // Those who get a share come first.
+    let active = base.record.active();
+    let receivers = || keys.iter().zip(joins).filter(|((place, _), _)| active.contains(place));
     let seal = |dealing: &Dealing, rng: &mut R| {
         let own = base.record.id(base.place).ok_or(CollectiveError::Malformed)?;
         let mut sealer = Sealer::new(SealSuite::X25519, rng);
         let mut sealed = Vec::with_capacity(keys.len());
-        for ((place, key), entry) in keys.iter().zip(joins) {
+        for ((place, key), entry) in receivers() {
             let info = share_info(&ctx.session, &own, &entry.join.id, *place);
             let made = sealer
                 .seal(key, info.as_bytes(), dealing.plaintext(*place), rng)
@@ -183,11 +213,11 @@ fn make_part<R: CryptoRng + ?Sized>(
             sealed.push(Sealed { enc: made.enc, ct: made.ciphertext });
         }
         let leaves: Vec<Digest> =
-            keys.keys().zip(&sealed).map(|(place, sealed)| sealed.leaf(*place)).collect();
+            active.iter().zip(&sealed).map(|(place, sealed)| sealed.leaf(*place)).collect();
         Ok::<_, CollectiveError>((merkle::root(&leaves), sealed, dealing.pair_seeds()))
     };
     let committed = |public: &[u8], root: &Digest| part_commitment(ctx, &nonce, public, root);
-    let (public, (commitment, (root, sealed, seeds))) = match base.record.purpose {
+    let (public, (commitment, (root, sealed, seeds))) = match &base.record.purpose {
         Purpose::New => {
             let holder = HolderKey::generate(rng);
             let public = holder.public(&Point::of(&ctx.session));
@@ -197,7 +227,13 @@ fn make_part<R: CryptoRng + ?Sized>(
             })?;
             (public, made)
         }
-        Purpose::Refresh { .. } => {
+        Purpose::Reshare(reshare) if base.record.kind_of(base.place) == DealKind::Reshare => {
+            let (old, share) = share.ok_or(CollectiveError::Malformed)?;
+            let dealing = share.deal_share((old, &reshare.places()), &base.committee, ctx, rng)?;
+            let made = seal(&dealing, rng)?;
+            (Vec::new(), (committed(&[], &made.0), made))
+        }
+        Purpose::Refresh { .. } | Purpose::Reshare(_) => {
             let made = seal(&base.committee.deal_zero(ctx, rng), rng)?;
             (Vec::new(), (committed(&[], &made.0), made))
         }

@@ -7,7 +7,8 @@ use quorate_keys::{HeadWatch, KnownHead};
 use rand_core::CryptoRng;
 
 use super::{Base, Holder, HolderEvent, HolderRecord, Joined, Stage};
-use crate::collective::{Purpose, SessionRecord};
+use crate::announce::may_hold;
+use crate::collective::{Purpose, SessionRecord, VerifiedKey};
 use crate::error::{Fault, FaultKind};
 use crate::wire::{self, KeyCall, KeyJoin};
 
@@ -74,8 +75,9 @@ impl Holder {
             return Err(FaultKind::BadKeySession);
         }
         self.judge_refresh(record)?;
+        let before = self.judge_reshare(call)?.map(Box::new);
         let (secret, public) = RoundSecret::generate(SealSuite::X25519, rng);
-        let base = Base { record: record.clone(), hash: record.hash(), committee, place, secret };
+        let base = Base { record: record.clone(), hash: record.hash(), committee, place, secret, before };
         Ok((base, public.as_bytes().to_vec()))
     }
 
@@ -92,11 +94,38 @@ impl Holder {
             ..before.clone()
         };
         // Who was evicted once stays out.
-        let still_out = match &before.purpose {
-            Purpose::New => true,
-            Purpose::Refresh { evicted: earlier, .. } => earlier.iter().all(|place| evicted.contains(place)),
-        };
+        let still_out = before.evicted().iter().all(|place| evicted.contains(place));
         let goes_on = *key == known.record.hash() && Some(*generation) == before.generation().checked_add(1);
         if goes_on && still_out && *record == next { Ok(()) } else { Err(FaultKind::BadKeySession) }
+    }
+
+    /// A reshare goes on with a key its holders signed ([CREN-3]). Who has a share of it lets no opening be forgotten; who
+    /// deals holds exactly this generation and deals to those who may hold in the epoch only.
+    fn judge_reshare(&self, call: &KeyCall) -> Result<Option<VerifiedKey>, FaultKind> {
+        let record = &call.record;
+        let Purpose::Reshare(reshare) = &record.purpose else {
+            return if call.before.is_none() { Ok(None) } else { Err(FaultKind::BadKeySession) };
+        };
+        let before = call.before.as_deref().ok_or(FaultKind::BadKeySession)?.verify(&self.who.deployment)?;
+        reshare.goes_on(record, &before.record)?;
+        let known = self.in_force().filter(|known| known.record.key == before.record.key);
+        let counted = known.is_none_or(|known| {
+            known.ledger.opened() <= reshare.opened && known.ledger.blamed() <= reshare.blamed
+        });
+        if !counted {
+            return Err(FaultKind::BadKeySession);
+        }
+        if reshare.dealers.iter().any(|dealer| dealer.id == self.who.id) {
+            let epoch = self.epoch.as_deref().filter(|epoch| *epoch.hash() == record.epoch);
+            let epoch = epoch.ok_or(FaultKind::BadEpoch)?;
+            if known.is_none_or(|known| known.record != before.record) {
+                return Err(FaultKind::BadKeySession);
+            }
+            if record.head != epoch.record().eligible || !record.holders.iter().all(|id| may_hold(epoch, id))
+            {
+                return Err(FaultKind::NotEligible);
+            }
+        }
+        Ok(Some(before))
     }
 }

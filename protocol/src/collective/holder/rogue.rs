@@ -1,6 +1,6 @@
 //! A dealer that cheats, for tests: what it committed to is exchanged before the commitment leaves.
 
-use quorate_crypto::collective::{DealContext, part_commitment};
+use quorate_crypto::collective::{DealContext, KeyShare, part_commitment};
 use quorate_crypto::merkle;
 use quorate_crypto::seal::{RoundPublic, SealSuite, Sealer};
 use rand_core::CryptoRng;
@@ -45,6 +45,15 @@ impl Holder {
         let message = super::Signed(&self.who.deployment).commit(&session, &id, &commitment);
         let signature = self.who.identity.sign(&message);
         wire::encode(0, &PartCommit { session, id, commitment, signature })
+    }
+
+    /// Its share becomes another one that has the form of a share.
+    pub(in crate::collective) fn spoil_share(&mut self) {
+        let known = self.in_force.as_deref_mut().unwrap();
+        let mut bytes = known.share.to_bytes();
+        let at = bytes.len() / 8;
+        bytes[at] ^= 1;
+        known.share = KeyShare::parse(&known.committee, &bytes).unwrap();
     }
 
     /// The public part it would reveal.

@@ -9,7 +9,7 @@ use rand_core::CryptoRng;
 
 use super::{Base, Checked, Holder, HolderEvent, HolderRecord, KeyInForce, SignedKey, Stage};
 use crate::collective::session::Signed;
-use crate::collective::{KeyRecord, OpeningLedger, SessionRecord};
+use crate::collective::{KeyRecord, OpeningLedger, Purpose, SessionRecord};
 use crate::error::{Fault, FaultKind};
 use crate::wire::{
     self, Disclose, JoinEntry, KeyDead, KeyReady, KeySign, KeyTried, KeyTry, Trial, TryAnswer,
@@ -25,7 +25,9 @@ impl Holder {
         if ask.session != checked.session || !checked.base.record.trials().contains(&ask.responders) {
             return Err(Fault::coordinator(FaultKind::BadTest));
         }
-        let Some((key, share)) = &checked.made else { return Err(Fault::coordinator(FaultKind::Silent)) };
+        let Some((key, Some(share))) = &checked.made else {
+            return Err(Fault::coordinator(FaultKind::Silent));
+        };
         let ctx = trial_context(&checked.base.record, &checked.session, key.id(), &ask.responders);
         let opening = ctx.digest();
         if let Some(frame) = checked.answered.get(&opening) {
@@ -96,9 +98,14 @@ impl Holder {
         }
         let hash = record.hash();
         let generation = base.record.generation();
+        let Some(share) = share else {
+            // It dealt its share to others, who all have theirs: its own goes ([CREN-4]).
+            self.forget();
+            return Ok(());
+        };
         let ledger = match self.in_force.as_deref().filter(|_| generation > 0) {
-            Some(before) => before.ledger.carried(&record),
-            None => OpeningLedger::new(&record),
+            Some(before) if before.record.key == record.key => before.ledger.carried(&record),
+            _ => OpeningLedger::new(&record),
         };
         let opened = ledger.opened();
         let committee = base.committee;
@@ -131,6 +138,11 @@ impl Holder {
             Stage::Checked(stage) => stage.base,
             Stage::Idle | Stage::Signed(_) => return Ok(()),
         };
+        // What was dealt in a reshare is the key in force: nobody ever opens it for others ([CREN-5]).
+        if matches!(base.record.purpose, Purpose::Reshare(_)) {
+            let _permit = self.out.persist(HolderRecord::Dead(number));
+            return Ok(());
+        }
         let Base { hash, secret, .. } = base;
         let Some(secret) = secret.disclose() else { return Ok(()) };
         let _permit = self.out.persist(HolderRecord::Dead(number));
@@ -145,14 +157,12 @@ impl Holder {
 impl Checked {
     /// The record that follows from what this holder saw and from a test that opens.
     fn record(&self, trials: &[Trial], in_force: Option<&KeyInForce>) -> Result<KeyRecord, FaultKind> {
-        let (key, _): &(_, KeyShare) = self.made.as_ref().ok_or(FaultKind::BadTest)?;
+        let (key, _): &(_, Option<KeyShare>) = self.made.as_ref().ok_or(FaultKind::BadTest)?;
         let tried = check_trials(&self.base, &self.session, (key, &self.joins), trials)?;
         Ok(KeyRecord {
             made_by: self.base.record.clone(),
             session: self.session,
-            key_session: in_force
-                .filter(|_| self.base.record.generation() > 0)
-                .map_or(self.session, |known| known.record.key_session),
+            key_session: self.base.before_of(in_force).map_or(self.session, |known| known.key_session),
             key: *key.id(),
             commits: self.commits_hash,
             parts: self.parts,

@@ -95,12 +95,14 @@ impl KeyMaker {
         }
         let message = self.signed().checks(&checks.session, &checks.id, &checks.checks);
         self.by(place, &message, &checks.signature)?;
-        let kind = self.record.kind();
-        let formed = |check: &PartCheck| match check {
-            PartCheck::Values(values) => self.committee.are_check_values(kind, values),
+        let seats = self.record.seats();
+        let formed = |(dealer, check): (&u16, &PartCheck)| match check {
+            PartCheck::Values(values) => {
+                self.committee.are_check_values(self.record.kind_of(*dealer), values)
+            }
             PartCheck::Complaint(_) => true,
         };
-        if checks.checks.len() != self.holders.len() || !checks.checks.iter().all(formed) {
+        if checks.checks.len() != self.holders.len() || !seats.iter().zip(&checks.checks).all(formed) {
             return Err(FaultKind::BadChecks);
         }
         let Stage::Checking(known) = &mut self.stage else { return Ok(()) };

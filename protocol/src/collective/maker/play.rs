@@ -18,19 +18,19 @@ use crate::wire::{self, JoinEntry, KeyJoins, KeyReady, KeyTry, PartCheck, PartCo
 impl KeyMaker {
     /// Those of whom the present phase lacks something.
     pub(super) fn missing(&self) -> Vec<PartyId> {
-        let trials = self.record.trials();
+        let (trials, active) = (self.record.trials(), self.record.active());
         let lacks = |place: &u16| match &self.stage {
             Stage::Joining(joins) => !joins.contains_key(place),
             Stage::Committing(commits) => !commits.contains_key(place),
             Stage::Revealing(reveals) => !reveals.contains_key(place),
-            Stage::Checking(checks) => !checks.contains_key(place),
+            Stage::Checking(checks) => active.contains(place) && !checks.contains_key(place),
             Stage::Trying(answers) => (trials.iter().zip(answers))
                 .any(|(responders, answers)| responders.contains(place) && !answers.contains_key(place)),
             Stage::Signing { signatures, .. } => !signatures.contains_key(place),
             Stage::Judging { disclosed, .. } => !disclosed.contains_key(place),
             Stage::Over => false,
         };
-        self.record.active().into_iter().filter(lacks).filter_map(|place| self.record.id(place)).collect()
+        self.record.seats().into_iter().filter(lacks).filter_map(|place| self.record.id(place)).collect()
     }
 
     /// A deadline has passed.
@@ -119,8 +119,7 @@ impl KeyMaker {
 
     /// Every dealing consistent in everybody's eyes, or the session is dead ([CKG-4]).
     fn judge_dealings(&mut self, now: Time) {
-        let kind = self.record.kind();
-        for at in 0..self.holders.len() {
+        for (at, dealer) in self.record.seats().into_iter().enumerate() {
             let mut values = Vec::with_capacity(self.holders.len());
             for (place, checks) in &self.past.checks {
                 match checks.checks.get(at) {
@@ -128,12 +127,14 @@ impl KeyMaker {
                     _ => return self.fail(now, Failure::Dealing),
                 }
             }
-            if self.committee.judge_dealing(kind, &values) != Ok(DealOutcome::Consistent) {
+            if self.committee.judge_dealing(self.record.kind_of(dealer), &values)
+                != Ok(DealOutcome::Consistent)
+            {
                 return self.fail(now, Failure::Dealing);
             }
         }
         let key = match (&self.record.purpose, &self.before) {
-            (Purpose::Refresh { .. }, Some(before)) => {
+            (Purpose::Refresh { .. } | Purpose::Reshare(_), Some(before)) => {
                 CollectiveKey::parse(&before.record.key_session, &before.b)
             }
             _ => {
@@ -150,6 +151,33 @@ impl KeyMaker {
             self.out.send_to(to, wire::encode(0, &ask).into());
         }
         self.stage = Stage::Trying(trials.iter().map(|_| BTreeMap::new()).collect());
+    }
+
+    /// Dealers of a reshare whom more than c of the new holders contradict, so that an honest one does ([CREN-5]): by
+    /// complaints, or by check values that are consistent for no c holders' lies.
+    pub(super) fn outvoted(&self) -> Vec<PartyId> {
+        let (c, checks) = (usize::from(self.record.corrupt), &self.past.checks);
+        let mut named = Vec::new();
+        for (at, dealer) in self.record.seats().into_iter().enumerate() {
+            let values: Vec<(u16, &[u8])> = (checks.iter())
+                .filter_map(|(place, said)| match said.checks.get(at) {
+                    Some(PartCheck::Values(bytes)) => Some((*place, &bytes[..])),
+                    _ => None,
+                })
+                .collect();
+            let complaints = checks.len() - values.len();
+            let r = usize::from(self.record.r);
+            // With so many values, c lies among them are always found.
+            let decides = complaints == 0 && values.len() >= r + 2 * c;
+            let wrong = match self.committee.judge_dealing(self.record.kind_of(dealer), &values) {
+                _ if complaints > c => true,
+                Ok(DealOutcome::Undecodable | DealOutcome::WrongSecret) => decides,
+                Ok(DealOutcome::Off(off)) => decides && off.len() > c,
+                Ok(DealOutcome::Consistent) | Err(_) => false,
+            };
+            named.extend(self.record.id(dealer).filter(|_| wrong && !checks.is_empty()));
+        }
+        named
     }
 
     /// Every set of the test opens to the plaintext, or the session is dead ([CKG-5]).

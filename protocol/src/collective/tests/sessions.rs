@@ -301,6 +301,7 @@ fn kl_18_holders_refuse_sessions_below_their_floors() {
         head_signature: world.registry.sign_head(&world.coordinator).signature,
         seen_proof: vec![],
         own_proof: world.registry.inclusion(own, record.head.size).unwrap(),
+        before: None,
         record,
     };
     let asked = |call: &KeyCall| {
@@ -459,6 +460,7 @@ fn kl_16_a_refresh_takes_all_or_names_whom_it_evicts() {
             head_signature: hall.world.registry.sign_head(&hall.world.coordinator).signature,
             seen_proof: vec![],
             own_proof: hall.world.registry.inclusion(0, record.head.size).unwrap(),
+            before: None,
             record,
         };
         let fault = hall.holders[0].handle(&encode(0, &call), &mut hall.rng).unwrap_err();

@@ -82,8 +82,9 @@ fn wire_2_sessions() {
         head_signature: signature(),
         seen_proof: vec![digest(0x99)],
         own_proof: vec![],
+        before: None,
     };
-    let tail = [sig(), sig(), hex("01") + &d(0x99), hex("00")];
+    let tail = [sig(), sig(), hex("01") + &d(0x99), hex("00"), hex("00")];
     check(20, &call, &[&record_hex()[..], &tail].concat());
     let new = KeyCall { record: SessionRecord { purpose: Purpose::New, ..record() }, ..call };
     let mut bytes = record_hex();
@@ -244,6 +245,7 @@ fn wire_1_keys_of_128_holders_fit() {
         head_signature: signature(),
         seen_proof: proof.clone(),
         own_proof: proof,
+        before: None,
     };
     assert!(fits(encode(0, &call(vec![digest(0x99); 128]))));
     let join = KeyJoin { record: digest(0xe0), id, key: bytes(32), signature: signature() };
