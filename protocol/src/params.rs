@@ -342,6 +342,9 @@ pub fn upload_bytes(sizing: &Sizing<'_>) -> Result<usize, PlanError> {
         return Ok(FIXED + codec.dim() * 4 + 4);
     }
     if mode == Mode::Homomorphic {
+        if suite != Suite::R8192 {
+            return Err(PlanError::Collective);
+        }
         let packing = Packing::choose(Suite::R8192, n_max, schema.bits)?;
         // Two hashes and a commitment in place of the share root; two lengths of three bytes.
         return Ok(FIXED + 32 * 2 + 4 + CIPHERTEXT_BYTES + packing.vector_bytes(codec.slots()));

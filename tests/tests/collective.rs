@@ -9,12 +9,13 @@ use quorate_crypto::collective::C1Commitment;
 use quorate_crypto::labels;
 use quorate_keys::signed;
 use quorate_protocol::collective::{HolderRecord, StoredShareError};
-use quorate_protocol::coordinator::{CoordinatorEvent, KeyPurpose, LeftOut, SessionConfig};
+use quorate_protocol::coordinator::{CoordinatorEvent, KeyPurpose, LeftOut, ReshareConfig, SessionConfig};
 use quorate_protocol::epoch::{CommitteeSource, EpochRecord};
 use quorate_protocol::error::{Abort, Fault, FaultKind, PolicyBreach};
 use quorate_protocol::id::Context;
 use quorate_protocol::manifest::{Collective, CommitteeShape, Manifest, Mode};
 use quorate_protocol::member::Member;
+use quorate_protocol::params::holder_shape;
 use quorate_protocol::policy::NamedCommittee;
 use quorate_protocol::record::MemberRecord;
 use quorate_protocol::statement::{CloseStatement, LockStatement};
@@ -339,6 +340,47 @@ fn kl_16_refresh_and_evict_between_rounds() {
     assert!(run.events.coordinator.iter().any(|event| matches!(event, CoordinatorEvent::KeyDead(_))));
     run.lose(|_| false);
     assert_eq!(run.play().opened().included.len(), 5);
+}
+
+/// KL-17 [CREN-3] [CREN-4]: a reshare to other holders, and another threshold, between rounds: the key stays, participants fetch
+/// its new evidence, sums stay exact, and the holders of before are not asked any more. Their shares do not serve.
+#[test]
+fn kl_17_reshare_to_others_between_rounds() {
+    let mut options = Options { spare: 5, trusted: false, ..Options::sized(5, 4).homomorphic() };
+    options.policy.named = NamedCommittee::Anybody;
+    options.policy.named_corrupt_permille = 100;
+    let deployment = Deployment::build(options, 35);
+    let members = deployment.member_indices();
+    let mut run = Run::new(&deployment);
+    let first: Vec<u32> = members[..4].to_vec();
+    run.key(&SessionConfig { purpose: KeyPurpose::New(Some(first.clone())), ..deployment.session() });
+    assert_eq!(run.play().opened().included.len(), 5);
+    let before = run.coordinator.collective().unwrap().record.clone();
+    let opened = first.iter().map(|index| run.members[index].key_in_force().unwrap().ledger.opened()).max();
+    // Three of the old ones deal; seven hold, one of them old; three open.
+    let reshare = ReshareConfig {
+        dealers: first[..3].to_vec(),
+        holders: Some(members[2..9].to_vec()),
+        opened: opened.unwrap(),
+        blamed: 0,
+    };
+    let shape = holder_shape(7).unwrap();
+    run.key(&SessionConfig {
+        purpose: KeyPurpose::Reshare(Box::new(reshare)),
+        shape,
+        ..deployment.session()
+    });
+    let after = run.coordinator.collective().unwrap().record.clone();
+    assert_eq!((before.key, before.key_session), (after.key, after.key_session));
+    assert_eq!((before.made_by.r, after.made_by.r), (2, 3));
+    assert_eq!(run.play().opened().included.len(), 5);
+    let asked: BTreeSet<Peer> = run.sent::<OpenAsk>().iter().rev().take(3).map(|(_, to, _)| *to).collect();
+    assert!(asked.iter().all(|peer| members[2..9].iter().any(|index| *peer == Peer::Member(*index))));
+    // One that dealt and holds nothing any more has wiped its share.
+    assert!(run.members[&first[0]].key_in_force().is_none());
+    // What was counted before goes on.
+    let counted = run.members[&members[2]].key_in_force().unwrap().ledger.opened();
+    assert!(counted > opened.unwrap(), "{counted}");
 }
 
 /// [CKG-8] A key is made beside a round: the round is held under the one before to its end, the next under the new one.

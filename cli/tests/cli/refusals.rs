@@ -23,12 +23,13 @@ const SYNTHETIC: [(&str, &str); 14] = [
     ("--participants 8 --compare plain,plain", "names a mode twice"),
 ];
 
-const OTHERS: [(&str, &str); 12] = [
+const OTHERS: [(&str, &str); 13] = [
     ("sim run --dropout 1.5 --out run", "choose 0 to 0.95"),
     ("sim run --dropout NaN --out run", "choose 0 to 0.95"),
     ("sim run --dim 5 --out run", "--dim belongs to --task synthetic"),
     ("sim run --compare plain --mode masked --out run", "cannot be used with"),
-    ("sim run --mode homomorphic --out run", "possible values: plain, masked"),
+    ("sim run --mode fast --out run", "possible values: plain, masked, homomorphic"),
+    ("sim run --mode homomorphic --suite R4096 --out run", "is of suite R8192"),
     ("sim run --task ../../x --out run", "possible values: mnist, logistic, synthetic"),
     ("sim run --seed -1 --out run", "unexpected argument '-1'"),
     ("sim run --out run extra", "unexpected argument 'extra'"),

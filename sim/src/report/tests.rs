@@ -80,7 +80,7 @@ fn summary_json_has_exactly_these_names() {
     let mut names: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
     let expected = "aborted_rounds accuracy best_accuracy bits clipped committee complaints \
-        coordinator_cpu_ms_per_contribution dim dropout dropped exact included max_mean_error mean_error_bound \
+        coordinator_cpu_ms_per_contribution dim dropout dropped exact included key max_mean_error mean_error_bound \
         member_cpu_ms member_download_bytes member_upload_bytes mode notes participant_cpu_ms participants \
         peak_rss_bytes per_round rounds seed suite task trace_hash unmask_ms upload_bytes virtual_s wall_s";
     assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());

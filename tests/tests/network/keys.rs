@@ -220,7 +220,8 @@ async fn key_3_a_stale_list_stops_a_party() {
             .await;
     let mut crowd = world.crowd(5).await;
     let late = world.lists();
-    let clock = Arc::new(move || late.issued + late.life);
+    // Well past the end of the list that is published below, however long it takes until then.
+    let clock = Arc::new(move || late.issued + late.life + 3_600);
     let client = world.join(5).await;
     drop(client);
     let late = world.builder(&world.device(5), world.connector()).clock(clock).open().unwrap();
