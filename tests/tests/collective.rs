@@ -20,7 +20,8 @@ use quorate_protocol::policy::NamedCommittee;
 use quorate_protocol::record::MemberRecord;
 use quorate_protocol::statement::{CloseStatement, LockStatement};
 use quorate_protocol::wire::{
-    self, Announce, KeyNotice, Lock, Message as _, OpenAnswer, OpenAsk, SealedClose, SealedContribution,
+    self, Announce, KeyNotice, Lock, Message as _, OpenAnswer, OpenAsk, PartRelay, SealedClose,
+    SealedContribution,
 };
 use quorate_tests::forge::sign;
 use quorate_tests::{Delivery, Deployment, Ending, Options, Payload, Peer, Run};
@@ -381,6 +382,26 @@ fn kl_17_reshare_to_others_between_rounds() {
     // What was counted before goes on.
     let counted = run.members[&members[2]].key_in_force().unwrap().ledger.opened();
     assert!(counted > opened.unwrap(), "{counted}");
+}
+
+/// A holder that polls again and again in a session is sent everybody's parts a few times, not as often as it asks: they are
+/// megabytes for a poll of some bytes.
+#[test]
+fn polls_in_a_session_are_not_multiplied() {
+    let deployment = deployment(3, 4);
+    let member = deployment.member_indices()[1];
+    let mut run = Run::new(&deployment);
+    run.coordinator.start_session(run.now, &deployment.session()).unwrap();
+    run.pump_coordinator(None);
+    run.settle_until(|run| run.log.iter().any(Delivery::is::<PartRelay>));
+    for _ in 0..10 {
+        let poll = wire::encode(0, &wire::Poll { seen: deployment.registry.len() as u64, keys: 0 });
+        run.hand(Peer::Member(member), Peer::Coordinator, poll).unwrap();
+    }
+    let sent = run.sent::<PartRelay>().iter().filter(|(_, to, _)| *to == Peer::Member(member)).count();
+    assert_eq!(sent, 4 * 4);
+    run.settle();
+    assert!(run.coordinator.collective().is_some());
 }
 
 /// [CKG-8] A key is made beside a round: the round is held under the one before to its end, the next under the new one.

@@ -117,6 +117,8 @@ struct Past {
     reveals: ByPlace<PartReveal>,
     /// Leaves over what each dealer dealt: megabytes are hashed once.
     leaves: ByPlace<Vec<Digest>>,
+    /// How often each holder was sent everybody's parts: megabytes for a poll of some bytes.
+    relayed: ByPlace<u8>,
     checks: ByPlace<PartChecks>,
     trials: Vec<wire::Trial>,
     key: Option<Arc<quorate_crypto::collective::CollectiveKey>>,
@@ -143,6 +145,9 @@ pub struct KeyMaker {
     deadline: Time,
     out: Out,
 }
+
+/// Times a holder is sent everybody's parts in one session.
+const RELAYS: u8 = 4;
 
 impl KeyMaker {
     /// Begins a session. Its number is one no session had before, which the caller knows from [`MakerRecord::Session`];
@@ -210,6 +215,7 @@ impl KeyMaker {
                 commits_hash: Digest::ZERO,
                 reveals: BTreeMap::new(),
                 leaves: BTreeMap::new(),
+                relayed: BTreeMap::new(),
                 checks: BTreeMap::new(),
                 trials: Vec::new(),
                 key: None,

@@ -7,7 +7,7 @@ use quorate_crypto::collective::{CollectiveKey, DealOutcome, combine, parts_dige
 use quorate_crypto::merkle;
 use quorate_keys::PartyId;
 
-use super::{Failure, KeyMaker, MakerEvent, MakerRecord, Stage, tried};
+use super::{Failure, KeyMaker, MakerEvent, MakerRecord, RELAYS, Stage, tried};
 use crate::collective::holder::tried_hash;
 use crate::collective::judge::{Disclosed, judge};
 use crate::collective::session::{commits_hash, session_id};
@@ -100,6 +100,11 @@ impl KeyMaker {
         let (Some(at), Some(id)) = (active.iter().position(|place| *place == to), self.record.id(to)) else {
             return;
         };
+        let times = self.past.relayed.entry(to).or_insert(0);
+        if *times >= RELAYS {
+            return;
+        }
+        *times += 1;
         for (dealer, reveal) in &self.past.reveals {
             let Some(leaves) = self.past.leaves.get(dealer) else { continue };
             let (Some(path), Some(sealed)) = (merkle::inclusion_proof(leaves, at), reveal.sealed.get(at))
