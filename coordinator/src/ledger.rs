@@ -68,10 +68,48 @@ pub(crate) struct Ledger {
 pub(crate) struct StoredKey {
     /// The key, and that its holders stand behind it.
     pub(crate) evidence: KeyEvidence,
-    /// The last round before it came.
+    /// How long it has been there, and what it was used for.
+    pub(crate) life: KeyLife,
+}
+
+/// How long a collective key has been there, and what it was used for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyLife {
+    /// When the key was made.
+    pub(crate) born: Moment,
+    /// When its shares were; later than the key after a refresh or a reshare.
+    pub(crate) renewed: Moment,
+    /// Openings of its tests.
+    pub(crate) trials: u32,
+    /// Blames that holders were asked for.
+    pub(crate) blamed: u16,
+}
+
+/// A time between two rounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Moment {
+    /// The round before it.
     pub(crate) after_round: u64,
-    /// When it came, in seconds since 1970.
+    /// Seconds since 1970.
     pub(crate) at: u64,
+}
+
+impl KeyLife {
+    /// Goes on with shares that were made now; none: a key that was.
+    pub(crate) fn with(before: Option<Self>, now: Moment, trials: usize) -> Self {
+        let trials = u32::try_from(trials).unwrap_or(u32::MAX);
+        match before {
+            None => Self { born: now, renewed: now, trials, blamed: 0 },
+            Some(life) => Self { renewed: now, trials: life.trials.saturating_add(trials), ..life },
+        }
+    }
+
+    /// Openings that no holder can have counted more of, after this round: every set of responders in every one of its rounds.
+    pub(crate) fn opened(&self, last_round: u64, attempts: u8) -> u32 {
+        let rounds = last_round.saturating_sub(self.born.after_round);
+        let most = u32::try_from(rounds).unwrap_or(u32::MAX).saturating_mul(attempts.into());
+        most.saturating_add(self.trials)
+    }
 }
 
 /// What a ledger says.
@@ -193,6 +231,21 @@ mod tests {
 
     fn record(round: u64) -> CoordinatorRecord {
         RoundRecord { round, mh: Digest::ZERO }.into()
+    }
+
+    // [OPEN-5] [CREN-3]: new shares do not make a key younger, nor forget what was opened with it.
+    #[test]
+    fn a_key_is_as_old_as_its_first_shares() {
+        let moment = |after_round, at| Moment { after_round, at };
+        let new = KeyLife::with(None, moment(10, 100), 3);
+        let mut life = KeyLife::with(Some(KeyLife { blamed: 2, ..new }), moment(20, 200), 3);
+        assert_eq!(
+            (life.born, life.renewed, life.trials, life.blamed),
+            (moment(10, 100), moment(20, 200), 6, 2)
+        );
+        assert_eq!(life.opened(30, 4), 6 + 4 * 20);
+        life.born.after_round = 0;
+        assert_eq!(life.opened(u64::MAX, 16), u32::MAX);
     }
 
     // RT-11: torn at every byte, the last record is gone and the next one goes where it was.

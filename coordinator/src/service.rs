@@ -25,7 +25,7 @@ use quorate_protocol::params::PlanCache;
 use rand_core::UnwrapErr;
 use thiserror::Error;
 
-use crate::ledger::{Ledger, LedgerError, Stored, StoredKey};
+use crate::ledger::{KeyLife, Ledger, LedgerError, Moment, Stored, StoredKey};
 use crate::spool::{Spool, Staged, Stager};
 use crate::strongroom::Cover;
 
@@ -99,8 +99,8 @@ struct Running {
     coordinator: Coordinator,
     ledger: Ledger,
     spool: Spool,
-    /// The last round before the collective key in force, and when it came, in seconds since 1970.
-    key_since: (u64, u64),
+    /// That of the collective key in force.
+    key_life: KeyLife,
 }
 
 /// A call's surroundings: the time, and the contribution it brought.
@@ -127,7 +127,7 @@ impl Service {
         let ledger = Ledger::create(folder, &coordinator.snapshot())?;
         let spool = Spool::open(&folder.join("spool")).map_err(ServiceError::Spool)?;
         Ok(Self {
-            running: Some(Running { coordinator, ledger, spool, key_since: (0, 0) }),
+            running: Some(Running { coordinator, ledger, spool, key_life: KeyLife::default() }),
             actions: VecDeque::new(),
         })
     }
@@ -148,14 +148,14 @@ impl Service {
             coordinator.resume_epoch(evidence).map_err(ServiceError::Epoch)?;
         }
         // A key of an epoch that is over is of no use any more.
-        let mut key_since = (0, 0);
-        if let Some(StoredKey { evidence, after_round, at }) = key
+        let mut key_life = KeyLife::default();
+        if let Some(StoredKey { evidence, life }) = key
             && coordinator.install_key(evidence).is_ok()
         {
-            key_since = (after_round, at);
+            key_life = life;
         }
         let spool = Spool::open(&folder.join("spool")).map_err(ServiceError::Spool)?;
-        let running = Some(Running { coordinator, ledger, spool, key_since });
+        let running = Some(Running { coordinator, ledger, spool, key_life });
         let mut service = Self { running, actions: VecDeque::new() };
         service.run(Call::at(Time(0)), |_| Ok(()))?;
         Ok(service)
@@ -224,9 +224,9 @@ impl Service {
         self.run(Call::at(now), |running| Ok(running.coordinator.start_ceremony(now, config)?))
     }
 
-    /// The last round before the collective key in force, and when it came, in seconds since 1970.
-    pub(crate) fn key_since(&self) -> (u64, u64) {
-        self.running.as_ref().map_or((0, 0), |running| running.key_since)
+    /// How long the collective key in force has been there, and what it was used for.
+    pub(crate) fn key_life(&self) -> KeyLife {
+        self.running.as_ref().map_or_else(KeyLife::default, |running| running.key_life)
     }
 
     /// Begins a session for a collective key ([CKG-1]).
@@ -394,13 +394,7 @@ impl Running {
                     {
                         self.ledger.keep_epoch(evidence)?;
                     }
-                    if let (CoordinatorEvent::KeyReady { .. }, Some(evidence)) =
-                        (&event, self.coordinator.collective())
-                    {
-                        let (after_round, at) = (self.coordinator.last_round(), seconds());
-                        self.key_since = (after_round, at);
-                        self.ledger.keep_key(&StoredKey { evidence: evidence.clone(), after_round, at })?;
-                    }
+                    self.keep_key(&event)?;
                     if let Err(error) = self.serve(&event, call) {
                         failed.get_or_insert(error);
                         self.coordinator.cancel();
@@ -413,6 +407,22 @@ impl Running {
             }
         }
         failed.map_or(Ok(()), |error| Err(ServiceError::Spool(error)))
+    }
+
+    /// Keeps a collective key that is in force from now on, and how often holders were asked to blame.
+    fn keep_key(&mut self, event: &CoordinatorEvent) -> Result<(), ServiceError> {
+        let Some(evidence) = self.coordinator.collective() else { return Ok(()) };
+        let made_by = &evidence.record.made_by;
+        match event {
+            CoordinatorEvent::KeyReady { .. } => {
+                let now = Moment { after_round: self.coordinator.last_round(), at: seconds() };
+                let before = (made_by.generation() > 0).then_some(self.key_life);
+                self.key_life = KeyLife::with(before, now, made_by.trials().len());
+            }
+            CoordinatorEvent::Blaming => self.key_life.blamed = self.key_life.blamed.saturating_add(1),
+            _ => return Ok(()),
+        }
+        Ok(self.ledger.keep_key(&StoredKey { evidence: evidence.clone(), life: self.key_life })?)
     }
 
     /// What concerns the spool.

@@ -128,8 +128,8 @@ pub struct CollectiveStatus {
     pub record: String,
     /// Generation of its shares: how often they were refreshed.
     pub generation: u64,
-    /// Holders, evicted ones left out.
-    pub holders: u32,
+    /// Holders, evicted ones left out, as registry indices.
+    pub holders: Vec<u32>,
     /// How many of them open.
     pub r: u32,
     /// Most openings, its test's among them.

@@ -357,6 +357,7 @@ impl Hub {
             CoordinatorEvent::Invited { .. }
             | CoordinatorEvent::Called { .. }
             | CoordinatorEvent::EpochReady { .. }
+            | CoordinatorEvent::Blaming
             | CoordinatorEvent::Keys { .. }
             | CoordinatorEvent::CeremonyVoid { .. } => {}
         }

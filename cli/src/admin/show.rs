@@ -31,7 +31,7 @@ pub fn status(answer: &StatusAnswer) -> String {
         format!(
             "{}…, {} holders, {} open, refreshed {} times, at most {} openings",
             safe(&key.record.chars().take(16).collect::<String>()),
-            key.holders,
+            key.holders.len(),
             key.r,
             key.generation,
             key.openings

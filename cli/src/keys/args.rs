@@ -24,6 +24,8 @@ Examples:
   quorate keys show audit/log@1
   quorate keys history model/global
   quorate keys rotate model/global
+  quorate keys refresh collective/updates
+  quorate keys reshare collective/updates --wait 120
   quorate keys rollback model/global@2 --approver ada=ada.key --approver bo=bo.key
   quorate keys suspend model/global@2 --approver ada=ada.key --approver bo=bo.key
   quorate keys resume model/global@2 --approver ada=ada.key --approver bo=bo.key
@@ -80,6 +82,22 @@ pub enum KeysCommand {
     /// Make a successor of the active key of a line now; nothing in flight fails
     #[command(after_help = EXAMPLES)]
     Rotate {
+        /// The line
+        line: KeyName,
+        #[command(flatten)]
+        order: OrderArgs,
+    },
+    /// Make new shares of a collective key for its holders: the key stays, old shares are of no use with new ones
+    #[command(after_help = EXAMPLES)]
+    Refresh {
+        /// The line
+        line: KeyName,
+        #[command(flatten)]
+        order: OrderArgs,
+    },
+    /// Make shares of a collective key for the holders and thresholds that the configuration wants now; the key stays
+    #[command(after_help = EXAMPLES)]
+    Reshare {
         /// The line
         line: KeyName,
         #[command(flatten)]

@@ -32,6 +32,8 @@ pub fn run(args: KeysArgs) -> Result<(), Failure> {
         KeysCommand::History { key, log } => show::history(&log, &key),
         KeysCommand::Timeline { key, from, to, log } => show::timeline(&log, &key, from..=to),
         KeysCommand::Rotate { line, order } => order::give(Order::Rotate { line }, &order),
+        KeysCommand::Refresh { line, order } => order::give(Order::Refresh { line }, &order),
+        KeysCommand::Reshare { line, order } => order::give(Order::Reshare { line }, &order),
         KeysCommand::Rollback { key, order } => order::give(Order::RollBack { key }, &order),
         KeysCommand::Suspend { key, order } => order::give(Order::Suspend { key }, &order),
         KeysCommand::Resume { key, order } => order::give(Order::Resume { key }, &order),

@@ -11,6 +11,8 @@ use super::sections::{MOST_MILLIS, YEAR};
 pub struct CollectivePlan {
     /// How long each phase of a session waits for its holders.
     pub patience: Duration,
+    /// How long too few holders may be away before others take their place, or a new key is made.
+    pub holders_patience: Duration,
     /// Most openings of one key ([OPEN-5]).
     pub openings: u32,
     /// Most sets of responders for one set of contributions.
@@ -31,6 +33,7 @@ impl Default for CollectivePlan {
     fn default() -> Self {
         Self {
             patience: Duration::from_secs(60),
+            holders_patience: Duration::from_secs(300),
             openings: 10_000,
             attempts: 4,
             blames: 16,
@@ -47,6 +50,9 @@ pub(super) fn read(section: &Section<'_>) -> CollectivePlan {
     let byte = |key, most: u32, usual: u32| section.small(key, 1..=most).unwrap_or(usual);
     let plan = CollectivePlan {
         patience: section.duration("patience", SECOND..=MOST_MILLIS).unwrap_or(usual.patience),
+        holders_patience: section
+            .duration("holders_patience", SECOND..=YEAR)
+            .unwrap_or(usual.holders_patience),
         openings: section.small("openings", 64..=1 << 20).unwrap_or(usual.openings),
         attempts: u8::try_from(byte("attempts", 16, usual.attempts.into())).unwrap_or(usual.attempts),
         blames: u16::try_from(byte("blames", 64, usual.blames.into())).unwrap_or(usual.blames),

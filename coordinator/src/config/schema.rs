@@ -221,6 +221,8 @@ mirror! {
     Collective {
         /// How long each phase of a session waits for its holders.
         patience: String,
+        /// How long too few holders may be away before others take their place.
+        holders_patience: String,
         /// Most openings of one key.
         openings: u32,
         /// Most sets of responders for one set of contributions.

@@ -6,6 +6,7 @@
 //! | `audit/log` | K5, version = shard | the log, then the keeper | in the room until it has retired |
 //! | `model/global` | K6 | the keeper | in the room until it has retired |
 //! | `transport/coordinator` | K2 | the endpoint (`certificates.rs`) | in memory alone |
+//! | `collective/updates` | K7 | its holders (`collective.rs`) | never here |
 //! | `participant/INDEX` | K1 | the device (`parties.rs`) | never here |
 //! | `round/updates` | K8, version = round | the parties | never here |
 

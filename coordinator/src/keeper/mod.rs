@@ -16,6 +16,7 @@
 //! [`Keeper::settle`] has returned `Ok`; the node acts after it ([KL-25]).
 
 mod certificates;
+mod collective;
 mod fetch;
 mod lines;
 mod list;
@@ -45,6 +46,8 @@ use thiserror::Error;
 use crate::audit::{Audit, AuditError, Particulars, Window, event, text};
 
 pub use certificates::certificate_line;
+pub use collective::collective_line;
+pub(crate) use collective::{CollectiveDue, CollectiveFacts};
 pub use fetch::{Fetched, Tier};
 pub use lines::{audit_line, identity_line, model_line};
 pub use list::NextList;
@@ -150,6 +153,8 @@ pub struct Keeper {
     fetches: fetch::Fetches,
     /// Why the endpoint is to show another certificate, if it is.
     certificate_due: Option<Cause>,
+    /// What the policy wants of the collective key, if it wants something.
+    collective_due: Option<CollectiveDue>,
     roots: Roots,
     /// Version of the newest root in the log.
     recorded_root: u64,
@@ -185,6 +190,7 @@ impl Keeper {
             parties: parties::Parties::default(),
             fetches: fetch::Fetches::default(),
             certificate_due: None,
+            collective_due: None,
             roots: places.roots,
             recorded_root: told.root,
         };

@@ -8,6 +8,7 @@
 //! | order | approvers | what it does |
 //! | --- | --- | --- |
 //! | rotate | none | a successor is made now; the overlap is as ever ([KL-10]: nothing in flight fails) |
+//! | refresh, reshare | none | new shares of the collective key, for the same holders or others; the node holds the session |
 //! | roll back | 2 | the predecessor that still retires is active again; models only |
 //! | suspend, resume | 2 | out of use, and back; models only |
 //! | revoke | 2 | compromised since a time: no overlap, what is in flight fails |
@@ -40,6 +41,16 @@ use crate::audit::Particulars;
 pub enum Order {
     /// Make a successor now.
     Rotate {
+        /// The line.
+        line: KeyName,
+    },
+    /// Make new shares of the collective key for its holders.
+    Refresh {
+        /// The line.
+        line: KeyName,
+    },
+    /// Make shares of the collective key for the holders and thresholds that the jobs want now.
+    Reshare {
         /// The line.
         line: KeyName,
     },
@@ -91,7 +102,7 @@ impl Order {
     #[must_use]
     pub const fn approvers(&self) -> usize {
         match self {
-            Self::Rotate { .. } => 0,
+            Self::Rotate { .. } | Self::Refresh { .. } | Self::Reshare { .. } => 0,
             Self::RollBack { .. } | Self::Suspend { .. } | Self::Resume { .. } | Self::Revoke { .. } => 2,
         }
     }
@@ -100,7 +111,7 @@ impl Order {
     #[must_use]
     pub const fn line(&self) -> &KeyName {
         match self {
-            Self::Rotate { line } => line,
+            Self::Rotate { line } | Self::Refresh { line } | Self::Reshare { line } => line,
             Self::RollBack { key }
             | Self::Suspend { key }
             | Self::Resume { key }
@@ -206,6 +217,8 @@ impl Keeper {
                 }
                 say(command, &key, Change::Triggered(Trigger::Command))
             }
+            // Carried out by a session, which is recorded when it has made the shares.
+            Order::Refresh { .. } | Order::Reshare { .. } => return Err(OrderError::NoShares.into()),
             Order::RollBack { key } | Order::Suspend { key } if key.class() != Class::Model => {
                 return Err(OrderError::NoWay { class: key.class() }.into());
             }
@@ -278,6 +291,9 @@ pub enum OrderError {
     /// Keys of this class are not rotated by order.
     #[error("keys of this class are made anew each time, not rotated")]
     Class,
+    /// Only the collective key has shares.
+    #[error("only {} has shares that can be made anew", super::collective_line())]
+    NoShares,
     /// Keys of this class do not go back and are not suspended.
     #[error("keys of class {class} are not suspended and do not go back: rotate or revoke them")]
     NoWay {

@@ -35,6 +35,7 @@ impl Keeper {
             let mut due = sweep(at, &self.inventory, &self.policy);
             self.parties.wanted(at.time, &due);
             self.certificate_wanted(&due);
+            self.collective_wanted(&due);
             due.retain(can_be_done);
             if due.is_empty() {
                 break;
@@ -132,7 +133,8 @@ fn can_be_done(op: &KeyOp) -> bool {
         KeyOp::Activate { cause, .. } if class == Class::Participant => *cause == Cause::First,
         KeyOp::Activate { .. } if class == Class::Transport => true,
         KeyOp::Activate { .. } | KeyOp::Retire { .. } | KeyOp::Destroy { .. } | KeyOp::Wipe { .. } => {
-            is_ours(class) || matches!(class, Class::Participant | Class::Round | Class::Transport)
+            is_ours(class)
+                || matches!(class, Class::Participant | Class::Collective | Class::Round | Class::Transport)
         }
     }
 }

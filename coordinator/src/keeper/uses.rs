@@ -67,7 +67,7 @@ impl Keeper {
 const fn many(class: Class) -> u64 {
     match class {
         Class::Audit => 1_024,
-        Class::Model => 16,
+        Class::Model | Class::Collective => 16,
         _ => 64,
     }
 }

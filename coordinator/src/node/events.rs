@@ -82,7 +82,9 @@ impl<S: Store> Task<S> {
             CoordinatorEvent::KeyReady { session, record } => self.key_ready(session, &record),
             CoordinatorEvent::KeyDead(dead) => self.key_dead(&dead),
             CoordinatorEvent::Keys { seq } => self.published_keys(seq),
-            CoordinatorEvent::Settled { .. } | CoordinatorEvent::Withdraw { .. } => {}
+            CoordinatorEvent::Blaming
+            | CoordinatorEvent::Settled { .. }
+            | CoordinatorEvent::Withdraw { .. } => {}
         }
     }
 

@@ -85,6 +85,7 @@ impl<S: Store> Task<S> {
             self.changed();
             return Ok(false);
         }
+        self.watch_holders();
         let next = self.next();
         match next {
             Next::Ceremony(parties) => self.call(parties),
@@ -111,7 +112,7 @@ impl<S: Store> Task<S> {
         let Some(coordinator) = self.service.coordinator() else {
             return Next::Wait(crate::schedule::Why::Done, None);
         };
-        let (at, evicted) = (self.now(), self.absent());
+        let (at, evicted, lost) = (self.now(), self.absent(), self.key_is_lost());
         let forecast = self.drawn.get_or_insert_with(|| {
             let draw = |entry: &Entry| coordinator.next_draw(entry.job.round.mode, entry.job.round.invite);
             let drawn: Vec<_> = self.jobs.iter().map(draw).collect();
@@ -133,7 +134,9 @@ impl<S: Store> Task<S> {
                 let panel = |drawn: &Drawn| drawn.panel.iter().filter(|index| here(index)).count() as u32;
                 let (cohort, panel) = drawn.as_ref().map_or((0, 0), |drawn| (cohort(drawn), panel(drawn)));
                 let wanted = entry.job.wanted.max(entry.job.round.cohort.n_min);
-                let members = coordinator.members_wanted(&entry.job.round);
+                // Holders that do not come back are not waited for: `keyed` sees to other ones.
+                let lost = lost && entry.job.round.mode == Mode::Homomorphic;
+                let members = if lost { 0 } else { coordinator.members_wanted(&entry.job.round) };
                 let open = !entry.job.is_done(entry.opened);
                 Candidate { open, fits: entry.fits, due: entry.due.0, wanted, members, cohort, panel }
             })
@@ -185,7 +188,7 @@ impl<S: Store> Task<S> {
             return Ok(false);
         }
         let now = self.now();
-        if !self.count_round() {
+        if !self.count_round(config.mode) {
             return Ok(false);
         }
         match self.service.start_round(now, &config, &self.plans) {

@@ -309,6 +309,7 @@ impl<S: Store> Task<S> {
             let key = key.unwrap_or_else(|| audit::party(*index));
             self.note(What::PartyRemoved, key, "evicted", Particulars::new());
             self.key_event(|keeper, at| keeper.removed(at, *index));
+            self.holder_left(*index);
         }
         self.shared.evict(evicted.clone());
         if let Some(server) = &self.server {

@@ -10,13 +10,17 @@ use quorate_keys::report::report;
 use quorate_keys::state::State as KeyState;
 use quorate_keys::when::{At, Time as KeyTime};
 use quorate_keys::{KeyId, SignedKeyList};
+use quorate_protocol::manifest::Mode;
 
 use super::NodeError;
+use super::collective::Ordered;
 use super::play::Entry;
 use super::task::{Task, tolerable, wall};
 use crate::admin::keys::KeyBook;
 use crate::audit::Particulars;
-use crate::keeper::{Keeper, KeeperError, ModelFacts, Order, SignedOrder, identity_line, model_line};
+use crate::keeper::{
+    Keeper, KeeperError, ModelFacts, Order, SignedOrder, collective_line, identity_line, model_line,
+};
 use crate::models::Version;
 use crate::store::{Change, Store};
 
@@ -172,11 +176,15 @@ impl<S: Store> Task<S> {
         });
     }
 
-    /// Counts the round's use of the identity key ([KL-8]). Whether the round may begin.
-    pub(super) fn count_round(&mut self) -> bool {
+    /// Counts the round's use of the identity key, and of the collective key ([KL-8]). Whether the round may begin.
+    pub(super) fn count_round(&mut self, mode: Mode) -> bool {
         let at = self.at();
         let Some(keeper) = &mut self.keeper else { return true };
-        match keeper.count(at, &identity_line()) {
+        let collective = match mode {
+            Mode::Homomorphic => keeper.count(at, &collective_line()).map(drop),
+            Mode::Masked | Mode::Plain => Ok(()),
+        };
+        match collective.and_then(|()| keeper.count(at, &identity_line())) {
             Ok(_) => true,
             Err(error) => self.held_up(&error),
         }
@@ -249,6 +257,7 @@ impl<S: Store> Task<S> {
         }
         self.shared.evict(evicted);
         self.match_renewals();
+        self.match_collective(None);
         self.stand_aside();
     }
 
@@ -261,11 +270,14 @@ impl<S: Store> Task<S> {
             crate::events::store_failed("orders");
             return Ok(());
         };
+        self.still_ordered(&open.iter().map(|row| row.digest).collect::<Vec<_>>());
         for row in open {
             let outcome = match SignedOrder::parse(row.body.as_bytes()) {
                 Ok(order) => self.carry_out(&order).await?,
-                Err(error) => error.to_string(),
+                Err(error) => Some(error.to_string()),
             };
+            // What is not done yet stays open.
+            let Some(outcome) = outcome else { continue };
             crate::events::order_ended(&row.digest, &outcome);
             if self.store.order_end(row.digest, wall(), &outcome).await.is_err() {
                 crate::events::store_failed("orders");
@@ -274,19 +286,32 @@ impl<S: Store> Task<S> {
         Ok(())
     }
 
-    /// What became of an order, in a few words.
-    async fn carry_out(&mut self, signed: &SignedOrder) -> Result<String, NodeError> {
+    /// What became of an order, in a few words; none if it is not done yet.
+    async fn carry_out(&mut self, signed: &SignedOrder) -> Result<Option<String>, NodeError> {
         let at = self.at();
         let Some(deployment) = self.service.coordinator().map(|machine| *machine.registry().deployment())
         else {
-            return Ok("the coordinator has stopped".to_owned());
+            return Ok(Some("the coordinator has stopped".to_owned()));
         };
         let by = match signed.approved(&deployment, &self.approvers, at.time.0) {
             Ok(by) => by,
-            Err(error) => return Ok(format!("refused: {error}")),
+            Err(error) => return Ok(Some(format!("refused: {error}"))),
         };
         let digest = signed.digest().ok();
         let known = |keeper: &Keeper| digest.is_none_or(|digest| keeper.has_executed(&digest));
+        if let (Order::Refresh { line } | Order::Reshare { line }, Some(order)) = (&signed.order, digest) {
+            let reshare = matches!(signed.order, Order::Reshare { .. });
+            let Some(keeper) = &self.keeper else {
+                return Ok(Some("refused: there is no audit log".to_owned()));
+            };
+            if let Err(error) = keeper.shares_by_order(line) {
+                return Ok(Some(format!("refused: {error}")));
+            }
+            if keeper.has_executed(&order) {
+                return Ok(Some("done".to_owned()));
+            }
+            return Ok(self.ordered(Ordered { order, reshare }));
+        }
         let again = self.keeper.as_ref().is_none_or(known);
         // One that was carried out before ends no round again, whatever the database says.
         if signed.order.stops_rounds() && !again {
@@ -302,8 +327,10 @@ impl<S: Store> Task<S> {
             let whole = self.whole_parties(&BTreeSet::from([index]));
             for index in &whole {
                 match self.store.node_evict(*index, wall(), "its key was revoked").await {
-                    Err(_) => return Ok("refused: the database does not take the eviction".to_owned()),
-                    Ok(Change::Unknown) => return Ok("refused: no such party".to_owned()),
+                    Err(_) => {
+                        return Ok(Some("refused: the database does not take the eviction".to_owned()));
+                    }
+                    Ok(Change::Unknown) => return Ok(Some("refused: no such party".to_owned())),
                     Ok(_) => {}
                 }
             }
@@ -311,15 +338,17 @@ impl<S: Store> Task<S> {
             all.extend(whole);
             self.evict(all);
         }
-        let Some(keeper) = &mut self.keeper else { return Ok("refused: there is no audit log".to_owned()) };
+        let Some(keeper) = &mut self.keeper else {
+            return Ok(Some("refused: there is no audit log".to_owned()));
+        };
         if !again && let Err(error) = keeper.execute(at, signed, &by) {
-            return Ok(format!("refused: {error}"));
+            return Ok(Some(format!("refused: {error}")));
         }
         if let Some(digest) = digest.filter(|_| !again) {
             self.traces.ordered(&signed.order, digest);
         }
         self.tended = None;
-        Ok("done".to_owned())
+        Ok(Some("done".to_owned()))
     }
 }
 

@@ -36,7 +36,9 @@ pub enum OpenerEvent {
         /// Who answered.
         responders: Vec<u16>,
     },
-    /// Answers did not open.
+    /// Answers did not open; holders are asked to state what they did.
+    Blaming,
+    /// It was judged by their statements.
     Blamed {
         /// Holders shown to have answered wrongly ([COPEN-4]).
         named: Vec<PartyId>,
@@ -327,6 +329,7 @@ impl Opener {
             return self.ask(now);
         }
         self.blames -= 1;
+        self.out.event(OpenerEvent::Blaming);
         let blame = BlameAsk { ask: ask.clone(), answers: answers.values().cloned().collect() };
         let everybody: Vec<u16> = self.locks.keys().copied().collect();
         self.send(&everybody, wire::encode(self.terms.context.round, &blame));

@@ -119,6 +119,8 @@ pub enum CoordinatorEvent {
     },
     /// Members whose answers were wrong, named after the residual check ([RS-1]).
     WrongAnswers(Vec<PartyId>),
+    /// Holders of the collective key are asked to show who answered wrongly; each of them counts it ([COPEN-4]).
+    Blaming,
     /// The round was opened.
     Opened(Box<Opened>),
     /// These parties of a ceremony are to be told to poll.

@@ -243,6 +243,7 @@ impl Coordinator {
                 Some(Output::Event(OpenerEvent::Locked)) => {
                     self.out.event(CoordinatorEvent::Locked { round: number });
                 }
+                Some(Output::Event(OpenerEvent::Blaming)) => self.out.event(CoordinatorEvent::Blaming),
                 Some(Output::Event(OpenerEvent::Blamed { named, .. })) => {
                     if !named.is_empty() {
                         self.out.event(CoordinatorEvent::WrongAnswers(named));
