@@ -15,6 +15,7 @@
 //! No secrets in here: ids, fingerprints, states, counts.
 
 pub mod rules;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +33,8 @@ use crate::policy::Policy;
 use crate::report::Report;
 use crate::state::State;
 use crate::sweep::KeyOp;
+
+pub use seen::{KeySeen, Seen, SharesSeen, Verb};
 
 /// A rule that does not hold, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -138,6 +141,7 @@ pub struct Watch {
     last_round: u64,
     pins: BTreeMap<KeyName, u32>,
     log: BTreeMap<u32, (u64, Digest)>,
+    opened: BTreeMap<u64, Digest>,
     asked: BTreeMap<&'static str, u64>,
 }
 
@@ -158,6 +162,7 @@ impl Watch {
             last_round: 0,
             pins: BTreeMap::new(),
             log: BTreeMap::new(),
+            opened: BTreeMap::new(),
             asked: BTreeMap::new(),
         }
     }
@@ -333,6 +338,15 @@ impl Watch {
     /// If one is of a key that processes nothing any more.
     pub fn kept(&mut self, kept: &BTreeSet<KeyId>, inventory: &Inventory) -> Result<(), Broken> {
         self.ask("KL-2", rules::kl_2_nothing_is_left_of_a_key_that_is_over(kept, inventory))
+    }
+
+    /// Something beside the inventory.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn seen(&mut self, seen: &Seen) -> Result<(), Broken> {
+        let asked = seen.ask(&mut self.opened);
+        asked.into_iter().try_for_each(|(rule, outcome)| self.ask(rule, outcome))
     }
 
     fn ask(&mut self, rule: &'static str, outcome: Result<(), String>) -> Result<(), Broken> {

@@ -181,9 +181,9 @@ impl Hub {
     }
 
     /// Prepares for a session.
-    pub(crate) fn begin_session(&mut self, config: &SimConfig) {
+    pub(crate) fn begin_session(&mut self, config: &SimConfig, number: u64) {
         let seed = Seed(config.seed);
-        self.rng = seed.rng(Purpose::Coordinator, 0, 2);
+        self.rng = seed.rng(Purpose::Session, number, u32::MAX);
         self.links = (0..config.participants).map(|_| None).collect();
         (self.key, self.one_by_one) = (None, true);
         self.records.clear();

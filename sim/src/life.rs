@@ -13,29 +13,37 @@
 //! | `audit/log` (K5) | key, shards, checkpoints |
 //! | `model/global` (K6) | key, a signed model a round |
 //! | `round/updates` (K8) | the parties' own |
-//! | `wrapping/store` (K10), `participant/…` (K1), `transport/…` (K2) | life in the log alone: nothing uses them here |
+//! | `root/…` (K4) | keys of three people, roots, every party's steps (life/people.rs) |
+//! | `collective/updates` (K7) | sessions and rounds of a deployment of its own (life/holders.rs) |
+//! | `data/…` (K9), `wrapping/store` (K10), `escrow/store` (K11) | envelopes, splits, recoveries; disk and provider in memory (life/store.rs) |
+//! | `participant/…` (K1), `transport/…` (K2) | life in the log alone; nobody makes a key for one that is away |
 //!
 //! The inventory is the one in `keys`, so is the sweep; what the coordinator does around them is done here a second time,
 //! without disks. One seed decides everything.
 
 mod book;
+mod disk;
 mod faults;
+mod holders;
+mod people;
 pub mod report;
 pub mod rotations;
 mod rounds;
+mod store;
 mod tend;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
+use quorate_crypto::hash::sha256;
 use quorate_crypto::sign::SigningKey;
 use quorate_keys::audit::LogError;
 use quorate_keys::inventory::Rejected;
 use quorate_keys::inventory::usage::{Block, ReserveError};
 use quorate_keys::key_list::{Drawing, KeyList};
 use quorate_keys::policy::{Policy, PolicyError};
-use quorate_keys::watch::{Broken, Watch};
+use quorate_keys::watch::{Broken, Seen, Watch};
 use quorate_keys::when::{At, Span, Time};
 use quorate_keys::{Class, DeploymentId, KeyId, KeyListError, KeyName};
 use quorate_protocol::manifest::model_hash;
@@ -51,7 +59,10 @@ use crate::world::{BetweenError, World, WorldError};
 
 use book::Book;
 pub use faults::Faults;
+use holders::Holders;
+use people::People;
 pub use report::{ClassRow, LifeReport};
+use store::Store;
 
 /// What a life is made of.
 #[derive(Clone, Debug)]
@@ -128,6 +139,12 @@ pub enum LifeError {
     /// A round.
     #[error(transparent)]
     World(#[from] WorldError),
+    /// A trust root.
+    #[error("the trust root: {0}")]
+    Root(#[from] quorate_keys::root::RootError),
+    /// Objects, escrows or collective keys.
+    #[error("{0}")]
+    Store(String),
     /// The folder for vectors.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -141,6 +158,8 @@ pub trait Tap {
     fn round(&mut self, _seen: &mut quorate_keys::watch::RoundSeen) {}
     /// What a party knows of lists.
     fn replica(&mut self, _party: u32, _known: &mut (u64, quorate_crypto::hash::Digest)) {}
+    /// What was seen beside the inventory.
+    fn seen(&mut self, _seen: &mut Seen) {}
     /// Whether what was noted is written before a round.
     fn writes(&mut self) -> bool {
         true
@@ -162,6 +181,9 @@ pub struct Life {
     sim: SimConfig,
     task: Box<dyn Task>,
     world: World,
+    holders: Holders,
+    people: People,
+    store: Store,
     policy: Policy,
     book: Book,
     watch: Watch,
@@ -187,18 +209,19 @@ pub struct Life {
 }
 
 impl Life {
-    /// The policy of a life: the default one, with transport certificates of a day; hourly ones have a test of their own.
+    /// The policy of a life: the default one, with transport certificates of a day, as hourly ones have a test of their own,
+    /// and root keys of half a year instead of two.
     ///
     /// # Errors
     /// If it is none.
     pub fn policy() -> Result<Policy, PolicyError> {
         let classes: String = Class::ALL
             .into_iter()
-            .filter(|class| *class != Class::Transport)
+            .filter(|class| !matches!(class, Class::Transport | Class::Root))
             .map(|class| format!("[class.{class}]\n"))
             .collect();
         Policy::parse(&format!(
-            "policy = \"simulation\"\nversion = 1\nextends = \"default\"\n{classes}{TRANSPORT}"
+            "policy = \"simulation\"\nversion = 1\nextends = \"default\"\n{classes}{SOONER}"
         ))
     }
 
@@ -216,6 +239,7 @@ impl Life {
             seed: Some(config.seed),
             ..Options::default()
         };
+        let seed = config.seed;
         let (sim, task) = options.resolve()?;
         let folder = tempfile::tempdir()?;
         let deployment = Deployment::new(&sim, None)?;
@@ -231,6 +255,9 @@ impl Life {
             sim,
             task,
             world,
+            holders: Holders::new(seed, folder.path())?,
+            people: People::default(),
+            store: Store::new(seed)?,
             policy,
             book,
             tap,
@@ -283,6 +310,12 @@ impl Life {
         if self.hour % 24 == 12 {
             self.round()?;
         }
+        if self.hour % 168 == 13 {
+            self.store_week(self.hour / 168)?;
+        }
+        if self.hour % 24 == 15 && self.config.faults.recovered.contains(&(self.hour / 24)) {
+            self.exercise()?;
+        }
         if self.hour.is_multiple_of(24) {
             self.look()?;
         }
@@ -304,6 +337,13 @@ impl Life {
     /// A rule was asked.
     fn held(&self, outcome: Result<(), Broken>) -> Result<(), LifeError> {
         outcome.map_err(|broken| LifeError::Broken { hour: self.hour, broken })
+    }
+
+    /// Something was seen beside the inventory.
+    fn seen(&mut self, mut seen: Seen) -> Result<(), LifeError> {
+        self.tap.seen(&mut seen);
+        let outcome = self.watch.seen(&seen);
+        self.held(outcome)
     }
 
     fn drawing(&self) -> Drawing<'_> {
@@ -341,9 +381,14 @@ fn secret(seed: u64, id: &KeyId) -> [u8; 32] {
     Seed(seed).bytes(Purpose::Keys, u64::from(id.version), owner(&id.name))
 }
 
-/// A number for a line: its class and, of those with one, its party.
+/// A number for a line: its class and its party, or what stands for its name.
 fn owner(name: &KeyName) -> u32 {
-    u32::from(name.class().number()) << 24 | name.name().parse::<u32>().map_or(0, |index| index + 1)
+    let named = || {
+        let [a, b, c, ..] = *sha256(&[name.name().as_bytes()]).as_bytes();
+        u32::from_le_bytes([a, b, c | 0x80, 0])
+    };
+    u32::from(name.class().number()) << 24
+        | name.name().parse::<u32>().map_or_else(|_| named(), |index| index + 1)
 }
 
 fn line(class: Class, name: &str) -> KeyName {
@@ -367,7 +412,10 @@ fn place(folder: &tempfile::TempDir) -> &Path {
     folder.path()
 }
 
-const TRANSPORT: &str = r#"
+const SOONER: &str = r#"
+[class.root]
+originator_period = "180d"
+recipient_period = "210d"
 [class.transport]
 originator_period = "1d"
 recipient_period = "25h"

@@ -274,10 +274,10 @@ impl Party {
     }
 
     /// Prepares for a session for a collective key, in which it takes part as a holder.
-    pub fn begin_session(&mut self, ctx: &RoundContext<'_>) {
+    pub fn begin_session(&mut self, ctx: &RoundContext<'_>, number: u64) {
         let seed = Seed(ctx.config.seed);
         self.roles = (false, true);
-        self.rng = seed.rng(Purpose::Machine, 0, self.index);
+        self.rng = seed.rng(Purpose::Session, number, self.index);
         self.link = Link::new(seed, 0, self.index).on(self.lines).losing(self.loss);
         (self.leaves, self.quits, self.one_by_one) = (None, None, true);
     }

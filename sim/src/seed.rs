@@ -34,6 +34,8 @@ pub enum Purpose {
     Keys,
     /// Clocks, missed sweeps, orders.
     Faults,
+    /// A session for a collective key, by its number in the run.
+    Session,
 }
 
 /// The seed of a run.

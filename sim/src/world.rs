@@ -106,6 +106,8 @@ pub struct World {
     trace: Digest,
     /// Whether the next round is ended from outside once it has its first contribution.
     cancels: bool,
+    /// Sessions for collective keys so far.
+    sessions: u64,
 }
 
 impl World {
@@ -121,6 +123,7 @@ impl World {
             now,
             trace,
             cancels: false,
+            sessions: 0,
         }
     }
 

@@ -5,7 +5,7 @@
 use quorate_crypto::hash::{Digest, sha256};
 use quorate_keys::Class;
 use quorate_keys::inventory::event::{Cause, Change, Event};
-use quorate_keys::watch::{Ended, RoundSeen};
+use quorate_keys::watch::{Ended, RoundSeen, Seen};
 use quorate_sim::life::rotations::{RotationsConfig, rotations};
 use quorate_sim::life::{Faults, Honest, Life, LifeConfig, LifeError, LifeReport, Tap};
 
@@ -41,10 +41,24 @@ fn kl_30_every_class_rotates_for_400_days_beside_real_rounds() {
     assert!(rotated(Class::Transport) >= 21 * 400 && rotated(Class::Transport) <= 21 * 400 * 3);
     assert_eq!(rotated(Class::Round), 400);
     assert_eq!(u64::from(report.shards), rotated(Class::Audit) + 1);
-    for rule in [
-        "A1", "A2", "B5", "KL-1", "KL-14", "KL-15", "KL-21", "KL-3", "KL-4", "KL-9", "KL-10", "KL-23",
-        "KL-25", "KL-27",
-    ] {
+    // Root keys of half a year; a collective key a quarter, its shares weekly; an escrow a year, and after each recovery.
+    // Keys that come into force together stand in one root.
+    assert!(rotated(Class::Root) == 6 && (2..=6).contains(&report.roots), "{report:?}");
+    assert_eq!(report.root_steps, report.roots * 20);
+    assert!((3..=6).contains(&rotated(Class::Collective)) && report.refreshed > 40, "{report:?}");
+    assert_eq!(report.opened_homomorphic, report.refreshed + rotated(Class::Collective) + 1);
+    assert!(rotated(Class::Escrow) >= 2 && report.recoveries == 2);
+    let data = &report.classes[&Class::Data];
+    assert!(data.lines >= 55 && data.rotations >= 12 && data.destroyed >= 50, "{data:?}");
+    assert!(report.disk_failures > 3, "{}", report.disk_failures);
+    assert_eq!(report.classes.len(), Class::ALL.len());
+    for rule in (1..=30).filter(|rule| ![2, 30].contains(rule)) {
+        assert!(
+            report.asked.get(&format!("KL-{rule}")).is_some_and(|asked| *asked > 0),
+            "KL-{rule} was never asked"
+        );
+    }
+    for rule in ["A1", "A2", "B5", "KL-2"] {
         assert!(report.asked[rule] > 0, "{rule} was never asked");
     }
 }
@@ -103,6 +117,14 @@ impl<F: FnMut(&mut Event)> Tap for Events<F> {
         if hour > 0 {
             (self.0)(event);
         }
+    }
+}
+
+struct Sights<F>(F);
+
+impl<F: FnMut(&mut Seen)> Tap for Sights<F> {
+    fn seen(&mut self, seen: &mut Seen) {
+        (self.0)(seen);
     }
 }
 
@@ -246,4 +268,83 @@ fn campaign_j1_ten_thousand_rotations_at_one_percent_loss() {
 
 fn other() -> quorate_keys::KeyId {
     "model/global@9".parse().unwrap()
+}
+
+/// The rule that bites, and what is bent.
+type Bend = (&'static str, fn(&mut Seen));
+
+/// KL-30: what is seen beside the inventory bites in the running life, too: objects, roots, shares, recoveries.
+#[test]
+fn kl_30_a_bent_life_is_seen_beside_the_inventory() {
+    let lives = |bend: fn(&mut Seen)| {
+        let faults = Faults { restart: 10, recovered: vec![3, 20], ..Faults::default() };
+        let life = Life::new(LifeConfig { faults, ..config(200, 4) }, Box::new(Sights(bend)));
+        match life.and_then(|life| life.run(&|_| ())) {
+            Err(LifeError::Broken { broken, .. }) => broken.rule,
+            Err(other) => panic!("{other}"),
+            Ok(_) => "nothing",
+        }
+    };
+    let bends: [Bend; 11] = [
+        ("KL-11", |seen| {
+            if let Seen::Readers { removed: true, before, after } = seen {
+                *after = *before;
+            }
+        }),
+        ("KL-12", |seen| {
+            if let Seen::Replaced { done, found, .. } = seen {
+                (*done, *found) = (false, Digest::ZERO);
+            }
+        }),
+        ("KL-13", |seen| {
+            if let Seen::RootShown { taken, .. } = seen {
+                *taken = true;
+            }
+        }),
+        ("KL-16", |seen| {
+            if let Seen::Shares(shares) = seen
+                && shares.verb == quorate_keys::watch::Verb::Refresh
+            {
+                shares.signed.pop_first();
+            }
+        }),
+        ("KL-17", |seen| {
+            if let Seen::Shares(shares) = seen {
+                shares.after.r += 1;
+            }
+        }),
+        ("KL-18", |seen| {
+            if let Seen::Shares(shares) = seen {
+                shares.registered.pop_first();
+            }
+        }),
+        ("KL-19", |seen| {
+            if let Seen::OpenedSet { opened, .. } = seen {
+                *opened = Digest::ZERO;
+            }
+        }),
+        ("KL-20", |seen| {
+            if let Seen::Permitted { permitted, .. } = seen {
+                *permitted = true;
+            }
+        }),
+        ("KL-22", |seen| {
+            if let Seen::Verified { accepted, .. } = seen {
+                *accepted = true;
+            }
+        }),
+        ("KL-26", |seen| {
+            if let Seen::Present { valid, .. } = seen {
+                *valid = false;
+            }
+        }),
+        ("KL-29", |seen| {
+            if let Seen::Stored { next, .. } = seen {
+                *next = true;
+            }
+        }),
+    ];
+    for (rule, bend) in bends {
+        assert_eq!(lives(bend), rule);
+    }
 }

@@ -33,9 +33,9 @@ const EXAMPLES: &str = "Examples:
   quorate sim keys --days 1000 --participants 50 --seed 7 --json
 
 After every step the rules of docs/KEYS.md are asked; the first that does not hold ends the run with exit code 1. The policy
-is `default`, with transport certificates of a day. By default clocks of 30 % of the parties are wrong by ten minutes, a
-third of the sweeps is missed, the coordinator restarts and its clock goes back over every activation, and twice a key is
-revoked while a round runs under it.";
+is `default`, with transport certificates of a day and root keys of half a year. By default clocks of 30 % of the parties are wrong by ten minutes, a
+third of the sweeps is missed, the coordinator restarts and its clock goes back over every activation, twice a key is
+revoked while a round runs under it, and twice custodians bring the wrapping key back.";
 
 /// 2027-01-15: a run does not depend on the day on which it is made.
 const START: u64 = 1_800_000_000;
@@ -98,6 +98,15 @@ fn show(report: &LifeReport) {
         ("lists of keys", report.lists.to_string()),
         ("sweeps missed", report.missed.to_string()),
         ("restarts, clock set back", format!("{}, {}", report.restarts, report.jumps)),
+        ("trust roots, steps of parties", format!("{}, {}", report.roots, report.root_steps)),
+        (
+            "shares made anew, rounds under the key",
+            format!("{}, {}", report.refreshed, report.opened_homomorphic),
+        ),
+        (
+            "recoveries by custodians, writes that failed",
+            format!("{}, {}", report.recoveries, report.disk_failures),
+        ),
         ("secrets of rounds, all different", report.fingerprints.to_string()),
         (
             "log: entries, changes, shards",

@@ -18,9 +18,9 @@ use crate::report::Report;
 use crate::state::State;
 use crate::sweep::KeyOp;
 
-type Outcome = Result<(), String>;
+pub(super) type Outcome = Result<(), String>;
 
-fn when(broken: bool, what: impl FnOnce() -> String) -> Outcome {
+pub(super) fn when(broken: bool, what: impl FnOnce() -> String) -> Outcome {
     if broken { Err(what()) } else { Ok(()) }
 }
 

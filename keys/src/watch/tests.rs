@@ -368,3 +368,76 @@ fn b_5_a_round_secret_again() {
     scene.watch.secrets(5, &[sha256(&[b"a"])]).unwrap();
     assert_eq!(scene.watch.secrets(6, &[sha256(&[b"b"]), sha256(&[b"a"])]).unwrap_err().rule, "B5");
 }
+
+/// KL-11 to KL-13, KL-16 to KL-20, KL-22, KL-26, KL-29: what is right passes, and each thing that is wrong is seen under its rule.
+#[test]
+fn what_is_seen_beside_the_inventory_bites() {
+    let print = |number: u64| sha256(&[&number.to_le_bytes()]);
+    let (one, two) = (print(1), print(2));
+    let mut watch = Watch::new(Template::Default.policy().unwrap());
+    let mut is = |seen: Seen| watch.seen(&seen).err().map_or("fine", |broken| broken.rule);
+
+    let readers = |removed, after| Seen::Readers { removed, before: one, after };
+    assert_eq!([true, false].map(|removed| is(readers(removed, two))), ["fine", "KL-11"]);
+    assert_eq!([true, false].map(|removed| is(readers(removed, one))), ["KL-11", "fine"]);
+
+    let replaced = |found, done, opens| Seen::Replaced { before: one, found, done, opens };
+    assert_eq!((is(replaced(two, true, true)), is(replaced(one, false, true))), ("fine", "fine"));
+    assert_eq!((is(replaced(two, false, true)), is(replaced(two, true, false))), ("KL-12", "KL-12"));
+
+    let shown = |to, old, new, taken| Seen::RootShown { versions: (3, to), old, new, taken };
+    assert_eq!((is(shown(4, (2, 2), (3, 2), true)), is(shown(4, (1, 2), (2, 2), false))), ("fine", "fine"));
+    for bent in [
+        shown(5, (2, 2), (2, 2), true),
+        shown(4, (1, 2), (2, 2), true),
+        shown(4, (2, 2), (1, 2), true),
+        shown(4, (2, 2), (2, 2), false),
+    ] {
+        assert_eq!(is(bent), "KL-13");
+    }
+
+    let set = |holders: &[u32]| holders.iter().copied().collect::<BTreeSet<u32>>();
+    let key = |key, holders: &[u32], r| KeySeen { key, holders: set(holders), r };
+    let shares = |verb, after: KeySeen, signed: &[u32], evicted: &[u32]| {
+        Seen::Shares(Box::new(SharesSeen {
+            verb,
+            before: Some(key(one, &[1, 2, 3, 4], 2)),
+            after,
+            evicted: set(evicted),
+            signed: set(signed),
+            registered: set(&[1, 2, 3, 4, 5]),
+        }))
+    };
+    let (all, three) = ([1, 2, 3, 4], [1, 2, 3]);
+    assert_eq!(is(shares(Verb::Refresh, key(one, &all, 2), &all, &[])), "fine");
+    assert_eq!(is(shares(Verb::Refresh, key(one, &three, 2), &three, &[4])), "fine");
+    assert_eq!(is(shares(Verb::Reshare, key(one, &[4, 5], 2), &all.map(|i| i + 1), &[])), "fine");
+    assert_eq!(is(shares(Verb::Rekey, key(two, &all, 3), &all, &[])), "fine");
+    assert_eq!(is(shares(Verb::Refresh, key(one, &three, 2), &three, &[])), "KL-16");
+    assert_eq!(is(shares(Verb::Refresh, key(one, &all, 3), &all, &[])), "KL-17");
+    assert_eq!(is(shares(Verb::Refresh, key(two, &all, 2), &all, &[])), "KL-17");
+    assert_eq!(is(shares(Verb::Reshare, key(two, &all, 2), &all, &[])), "KL-17");
+    assert_eq!(is(shares(Verb::Rekey, key(one, &all, 2), &all, &[])), "KL-17");
+    assert_eq!(is(shares(Verb::Rekey, key(two, &all, 2), &three, &[])), "KL-18");
+    assert_eq!(is(shares(Verb::Rekey, key(two, &[1, 9], 2), &[1, 9], &[])), "KL-18");
+
+    let opened = |round, opened, count| Seen::OpenedSet { round, locked: one, opened, count: (count, 9) };
+    assert_eq!((is(opened(1, one, 9)), is(opened(1, one, 9))), ("fine", "fine"));
+    assert_eq!((is(opened(2, two, 9)), is(opened(2, one, 10))), ("KL-19", "KL-19"));
+    let other = Seen::OpenedSet { round: 1, locked: two, opened: two, count: (2, 9) };
+    assert_eq!(is(other), "KL-19");
+
+    let asked = |burnt, permitted| Seen::Permitted { burnt, permitted };
+    assert_eq!((is(asked(true, false)), is(asked(false, true))), ("fine", "fine"));
+    assert_eq!((is(asked(true, true)), is(asked(false, false))), ("KL-20", "KL-20"));
+    let verified = |changed, accepted| Seen::Verified { changed, accepted };
+    assert_eq!((is(verified(true, false)), is(verified(false, true))), ("fine", "fine"));
+    assert_eq!((is(verified(true, true)), is(verified(false, false))), ("KL-22", "KL-22"));
+    let present = |valid| Seen::Present { party: 1, valid };
+    assert_eq!((is(present(true)), is(present(false))), ("fine", "KL-26"));
+    let stored = |own, next| Seen::Stored { form: "root", own, next };
+    assert_eq!(
+        (is(stored(true, false)), is(stored(false, false)), is(stored(true, true))),
+        ("fine", "KL-29", "KL-29")
+    );
+}

@@ -22,13 +22,16 @@ pub struct Faults {
     pub back: u64,
     /// Days in whose round the key that signs it is revoked.
     pub revoked: Vec<u64>,
+    /// Days on which custodians bring the wrapping key back.
+    pub recovered: Vec<u64>,
     /// A party and the days from which and to which it is away.
     pub away: Vec<(u32, u64, u64)>,
 }
 
 impl Faults {
     /// What every long run has: clocks of 30 % of the parties ten minutes wrong, a third of the sweeps missed, the
-    /// coordinator's clock three hours back after each activation, restarts, two revocations, a party that is away for months.
+    /// coordinator's clock three hours back after each activation, restarts, two revocations, two recoveries, a party that is away
+    /// for months.
     #[must_use]
     pub fn usual(days: u64) -> Self {
         Self {
@@ -38,6 +41,7 @@ impl Faults {
             restart: 45,
             back: 3 * 3_600,
             revoked: vec![days * 3 / 8, days * 7 / 10],
+            recovered: vec![days / 4, days * 3 / 4],
             away: vec![(0, days / 10, days * 6 / 10)],
         }
     }
@@ -128,6 +132,9 @@ impl Life {
         let identity = self.signing_key(&self.signer.clone())?;
         self.world.restart(identity)?;
         self.report.restarts += 1;
+        for stored in [self.stored_root(), self.store.stored()].into_iter().flatten() {
+            self.seen(stored)?;
+        }
         for party in 0..self.config.participants {
             let Some(known) = self.world.keys_of(party) else { continue };
             let stored = known.to_bytes().ok();

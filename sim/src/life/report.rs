@@ -60,6 +60,18 @@ pub struct LifeReport {
     pub restarts: u64,
     /// Parties that came back after months and knew the newest list after one poll.
     pub came_back: u64,
+    /// Trust roots that followed the first.
+    pub roots: u64,
+    /// Steps from one root to the next that parties took.
+    pub root_steps: u64,
+    /// Times that shares of the collective key were made anew.
+    pub refreshed: u64,
+    /// Rounds opened under collective keys, each with the right sum.
+    pub opened_homomorphic: u64,
+    /// Replacements of files that the disk let fail.
+    pub disk_failures: u64,
+    /// Recoveries of the wrapping key by its custodians.
+    pub recoveries: u64,
     /// Fingerprints of what protected one round, all different.
     pub fingerprints: u64,
     /// Changes of the inventory.
@@ -122,6 +134,7 @@ impl Life {
         self.held(same)?;
         let mut hasher = FieldHasher::new(labels::SIMULATION);
         hasher.field(self.world.trace().as_bytes());
+        hasher.field(self.holders.trace().as_bytes());
         for checkpoint in told.report.shards.values() {
             hasher.field(checkpoint.root.as_bytes());
         }

@@ -7,8 +7,8 @@ use quorate_crypto::ecdsa::EcdsaKey;
 use quorate_crypto::hash::{Digest, sha256};
 use quorate_keys::class::purpose::Model;
 use quorate_keys::inventory::event::{Algorithm, Cause, Change, Origin};
-use quorate_keys::model_signature::{Claims, FileName, ModelTrust, Rounds, Statement, sign};
-use quorate_keys::watch::{Ended, RoundSeen};
+use quorate_keys::model_signature::{Bundle, Claims, FileName, ModelTrust, Rounds, Statement, sign};
+use quorate_keys::watch::{Ended, RoundSeen, Seen};
 use quorate_keys::when::{At, Span, Time};
 use quorate_keys::{Class, KeyId, KeyRef};
 use quorate_protocol::error::Abort;
@@ -126,6 +126,13 @@ impl Life {
         let verdict = bundle.verify(&trust).ok().map(|verified| verified.verdict);
         let verified = self.watch.verified(&id, verdict);
         self.held(verified)?;
+        // A letter of what is signed is another one.
+        let signed = bundle.to_bytes().map_err(|_| unsigned())?;
+        let changed = change_payload(&signed, round).ok_or_else(unsigned)?;
+        let accepts = |bytes: &[u8]| Bundle::parse(bytes).is_ok_and(|bundle| bundle.verify(&trust).is_ok());
+        let (own, other) = (accepts(&signed), accepts(&changed));
+        self.seen(Seen::Verified { changed: false, accepted: own })?;
+        self.seen(Seen::Verified { changed: true, accepted: other })?;
         Ok(id)
     }
 
@@ -149,4 +156,17 @@ impl Life {
             _ => Err(LifeError::Gone(id.clone())),
         }
     }
+}
+
+/// A bundle with one letter of its payload changed.
+fn change_payload(bundle: &[u8], round: u64) -> Option<Vec<u8>> {
+    const MARK: &[u8] = b"\"payload\":\"";
+    let begin = bundle.windows(MARK.len()).position(|window| window == MARK)? + MARK.len();
+    let length = bundle.get(begin..)?.iter().position(|letter| *letter == b'"')?;
+    // The last four letters may have bits that say nothing.
+    let at = begin + usize::try_from(round * 7).ok()? % length.checked_sub(4)?;
+    let mut changed = bundle.to_vec();
+    let letter = changed.get_mut(at)?;
+    *letter = if *letter == b'A' { b'B' } else { b'A' };
+    Some(changed)
 }

@@ -10,10 +10,11 @@ use quorate_keys::inventory::Applied;
 use quorate_keys::inventory::event::{Algorithm, Cause, Change, Event, Origin};
 use quorate_keys::inventory::key::Usage;
 use quorate_keys::inventory::usage::ReserveError;
-use quorate_keys::inventory::word::Actor;
+use quorate_keys::inventory::word::{Actor, Reference};
 use quorate_keys::state::State;
 use quorate_keys::sweep::{KeyOp, sweep};
-use quorate_keys::watch::picture_of_line;
+use quorate_keys::watch::{Seen, picture_of_line};
+use quorate_keys::when::Time;
 use quorate_keys::{Class, KeyId, KeyName, SignedKeyList};
 
 use super::book::Happened;
@@ -34,11 +35,15 @@ impl Life {
             names.push(line(Class::Participant, &party.to_string()));
             names.push(line(Class::Transport, &party.to_string()));
         }
+        names.extend(self.people());
+        names.push(line(Class::Escrow, "store"));
         for name in names {
             let id = name.version(1);
             self.generate(&id, Cause::First)?;
             self.happens(&id, (Cause::First, Change::Activated))?;
         }
+        self.first_root()?;
+        self.first_collective()?;
         self.settle()?;
         self.clocks();
         self.publish()
@@ -58,6 +63,8 @@ impl Life {
         let again = self.due();
         let swept = self.watch.swept(&again);
         self.held(swept)?;
+        self.step_root()?;
+        self.here()?;
         self.count_entries()?;
         self.settle()?;
         self.put_in_force()?;
@@ -66,15 +73,44 @@ impl Life {
         Ok(())
     }
 
+    /// What is due and can be done: nobody makes a key for a device that is away, and a wrapping key whose escrow was used
+    /// wraps nothing.
     fn due(&self) -> Vec<KeyOp> {
         let mut due = sweep(self.at(), &self.book.inventory, &self.policy);
-        due.retain(|op| op.key().class() != Class::Root && !matches!(op, KeyOp::Refresh { .. }));
+        let waits = |op: &KeyOp| match op {
+            KeyOp::Generate { key, .. } | KeyOp::Activate { key, .. } => {
+                matches!(key.class(), Class::Participant | Class::Transport)
+                    && key.name.name().parse().is_ok_and(|party| self.is_away(party))
+            }
+            KeyOp::Move { key, .. } => key.class() == Class::Data && self.store.is_burnt(),
+            _ => false,
+        };
+        due.retain(|op| !waits(op));
         due
     }
 
+    /// [KL-26]: whoever is here has a certificate whose time is not over.
+    fn here(&mut self) -> Result<(), LifeError> {
+        for party in (0..self.config.participants).filter(|party| !self.is_away(*party)).collect::<Vec<_>>() {
+            let name = line(Class::Transport, &party.to_string());
+            let period = self.policy.rule(&name).recipient_period.span();
+            let now = self.at().time;
+            let good = |began: Time| period.is_none_or(|period| now.since(began) < period);
+            let valid = self.book.inventory.protecting(&name).is_ok_and(|(_, key)| good(key.began().time));
+            self.seen(Seen::Present { party, valid })?;
+        }
+        Ok(())
+    }
+
     fn carry_out(&mut self, op: &KeyOp) -> Result<(), LifeError> {
-        if let KeyOp::Generate { key, cause } = op {
-            return self.generate(key, *cause);
+        match op {
+            KeyOp::Generate { key, cause } if key.class() == Class::Collective => {
+                return self.next_collective(key, *cause);
+            }
+            KeyOp::Generate { key, cause } => return self.generate(key, *cause),
+            KeyOp::Refresh { key, cause } => return self.refresh_collective(key, *cause),
+            KeyOp::Move { key, .. } if !self.moves(key)? => return Ok(()),
+            _ => {}
         }
         let (at, actor) = (self.at(), actor("policy"));
         for event in op.events(at, &actor) {
@@ -83,11 +119,11 @@ impl Life {
         Ok(())
     }
 
-    fn generate(&mut self, id: &KeyId, cause: Cause) -> Result<(), LifeError> {
+    pub(super) fn generate(&mut self, id: &KeyId, cause: Cause) -> Result<(), LifeError> {
         let bytes = secret(self.config.seed, id);
         self.room.insert(id.clone());
         let (fingerprint, algorithm, public) = match id.class() {
-            Class::Coordinator | Class::Audit => {
+            Class::Coordinator | Class::Audit | Class::Root => {
                 let public = SigningKey::from_bytes(&bytes).public().clone();
                 (public.key_hash(), Algorithm::Ed25519, Some(Value::Key(public)))
             }
@@ -96,17 +132,18 @@ impl Life {
                 let public = key.public();
                 (sha256(&[&public.to_bytes()]), Algorithm::EcdsaP256, Some(Value::P256(public)))
             }
-            Class::Wrapping => (sha256(&[&bytes]), Algorithm::Chacha20Poly1305, None),
+            Class::Wrapping | Class::Data => (sha256(&[&bytes]), Algorithm::Chacha20Poly1305, None),
+            Class::Escrow => {
+                self.store.split()?;
+                (sha256(&[&bytes]), Algorithm::SecretSharing, None)
+            }
             _ => (sha256(&[&bytes]), Algorithm::Ed25519, None),
         };
-        let origin = Origin {
-            fingerprint,
-            algorithm,
-            owner: actor("simulation"),
-            region: None,
-            parent: None,
-            audience: 0,
-        };
+        let below = matches!(id.class(), Class::Data | Class::Escrow);
+        let above = self.book.inventory.protecting(&line(Class::Wrapping, "store")).ok();
+        let parent = above.filter(|_| below).map(|(id, _)| id);
+        let origin =
+            Origin { fingerprint, algorithm, owner: actor("simulation"), region: None, parent, audience: 0 };
         let event = self.event(id, (cause, Change::Created(origin)));
         self.record(event, public).map(drop)
     }
@@ -124,7 +161,7 @@ impl Life {
         self.tap.event(self.hour, &mut event);
         let seen = self.watch.event(&event, &self.book.inventory);
         self.held(seen)?;
-        let key = event.key.clone();
+        let (key, change) = (event.key.clone(), event.change.clone());
         self.tally(&event);
         let applied = self.book.happened(event, public).map_err(|why| match why {
             Happened::Rejected(why) => LifeError::Rejected { key: key.clone(), why },
@@ -132,6 +169,13 @@ impl Life {
         })?;
         let stands = self.watch.stands(&picture_of_line(&self.book.inventory, &key.name));
         self.held(stands)?;
+        if key.class() == Class::Wrapping {
+            match change {
+                Change::Activated => self.store.wraps_with(&key)?,
+                Change::Destroyed => self.store.forgets(&key)?,
+                _ => {}
+            }
+        }
         Ok(applied)
     }
 
@@ -256,6 +300,10 @@ impl Life {
 
 pub(super) fn actor(name: &str) -> Actor {
     Actor::new(name).expect("a word")
+}
+
+pub(super) fn reference(name: &str) -> Reference {
+    Reference::new(name).expect("a word")
 }
 
 /// Sweeps in one step: each is made possible by the one before, so a few are enough.

@@ -110,7 +110,8 @@ impl World {
     ) -> Result<KeyStats, KeyError> {
         let began_at = self.now;
         self.queue.clear();
-        self.hub.begin_session(ctx.config);
+        self.sessions += 1;
+        self.hub.begin_session(ctx.config, self.sessions);
         self.hub.coordinator.start_session(Time(self.now), session)?;
         let mut emissions = Vec::new();
         self.hub.drain(self.now, ctx, &mut emissions).map_err(WorldError::Spool)?;
@@ -120,7 +121,7 @@ impl World {
         let called = std::mem::take(&mut self.hub.called);
         for &index in &called {
             let Some(party) = self.parties[index as usize].as_mut() else { continue };
-            party.begin_session(ctx);
+            party.begin_session(ctx, self.sessions);
             let at = self.now + LOOKAHEAD;
             self.queue.push(address(index), Emission { at, to: address(index), what: What::Poll });
         }
