@@ -14,6 +14,7 @@ use std::time::Duration;
 use quorate_crypto::hash::Digest;
 use quorate_keys::KeyId;
 use quorate_keys::audit::LogError;
+use quorate_keys::plan::Step;
 use quorate_keys::wave::Standing;
 use quorate_protocol::error::{Abort, FaultKind};
 use quorate_transport::{Counts, Refusal, TransportError};
@@ -256,6 +257,11 @@ pub fn audit_closed() {
 /// The keys could not be looked after: no round begins until it is mended.
 pub fn keeper_failed(why: &KeeperError) {
     error!(event = "keeper_failed", detail = %why, "the keys cannot be looked after");
+}
+
+/// A key that was made is not what it should be: it was dropped, the one before stays, another is made in an hour.
+pub fn rotation_failed(key: &KeyId, step: &Step) {
+    error!(event = "rotation_failed", key = %key, step = %step, "a new key failed its test");
 }
 
 /// A party asked for a checkpoint, and the log's files do not bear it out: verify the log.

@@ -210,6 +210,8 @@ labels! {
     COLLECTIVE_SEED = "collective-seed";
     /// Challenge of the check of a dealing.
     COLLECTIVE_CHALLENGE = "collective-challenge";
+    /// What a key signs to show that it works, before it is in force.
+    SELF_TEST = "self-test";
     /// Key of a pair of holders, for sharings of zero.
     COLLECTIVE_PAIR = "collective-pair";
     /// Id of a collective key.

@@ -139,6 +139,12 @@ impl Plan {
         Self { key, cause, canary, outcomes: Vec::new() }
     }
 
+    /// A plan for a key that is for everybody at once.
+    #[must_use]
+    pub fn whole(key: KeyId, cause: Cause) -> Self {
+        Self { key, cause, canary: BTreeSet::from([100]), outcomes: Vec::new() }
+    }
+
     /// The key.
     #[must_use]
     pub const fn key(&self) -> &KeyId {

@@ -24,6 +24,7 @@ Examples:
   quorate keys show audit/log@1
   quorate keys history model/global
   quorate keys rotate model/global
+  quorate keys plan model/global@2
   quorate keys refresh collective/updates
   quorate keys reshare collective/updates --wait 120
   quorate keys rollback model/global@2 --approver ada=ada.key --approver bo=bo.key
@@ -62,6 +63,14 @@ pub enum KeysCommand {
     History {
         /// The key or the line
         key: String,
+        #[command(flatten)]
+        log: LogAt,
+    },
+    /// Show the eight steps of a key's rotation, and what came of each
+    #[command(after_help = EXAMPLES)]
+    Plan {
+        /// The key that was made
+        key: KeyId,
         #[command(flatten)]
         log: LogAt,
     },

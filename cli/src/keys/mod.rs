@@ -30,6 +30,7 @@ pub fn run(args: KeysArgs) -> Result<(), Failure> {
         KeysCommand::Ls { log, class, all } => show::list(&log, class, all),
         KeysCommand::Show { key, log } => show::show(&log, &key),
         KeysCommand::History { key, log } => show::history(&log, &key),
+        KeysCommand::Plan { key, log } => show::plan(&log, &key),
         KeysCommand::Timeline { key, from, to, log } => show::timeline(&log, &key, from..=to),
         KeysCommand::Rotate { line, order } => order::give(Order::Rotate { line }, &order),
         KeysCommand::Refresh { line, order } => order::give(Order::Refresh { line }, &order),

@@ -85,6 +85,22 @@ pub fn history(log: &LogAt, key: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// `quorate keys plan`.
+pub fn plan(log: &LogAt, key: &KeyId) -> Result<(), Failure> {
+    let told = told(log)?;
+    let plan = told.plans.get(key).ok_or_else(|| {
+        Failure::failed(format!(
+            "{key}: no rotation is recorded; first keys and those of other classes have none"
+        ))
+    })?;
+    if log.json {
+        println!("{}", json!(plan));
+    } else {
+        print!("{plan}");
+    }
+    Ok(())
+}
+
 /// `quorate keys timeline`.
 pub fn timeline(log: &LogAt, key: &KeyId, times: RangeInclusive<u64>) -> Result<(), Failure> {
     let told = told(log)?;

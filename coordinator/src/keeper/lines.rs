@@ -63,7 +63,7 @@ pub(super) fn make(class: Class) -> Option<Made> {
 }
 
 /// A key as it was made before.
-fn made_before(class: Class, secret: &[u8]) -> Option<Made> {
+pub(super) fn made_before(class: Class, secret: &[u8]) -> Option<Made> {
     let bytes: &[u8; 32] = secret.try_into().ok()?;
     match class {
         Class::Coordinator | Class::Audit => Some(ed25519(&SigningKey::from_bytes(bytes))),

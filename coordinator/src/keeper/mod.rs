@@ -22,6 +22,7 @@ mod lines;
 mod list;
 mod order;
 mod parties;
+mod plans;
 mod room;
 mod roots;
 mod sign;
@@ -38,8 +39,9 @@ use quorate_keys::inventory::event::{Cause, Change, Event, Origin};
 use quorate_keys::inventory::usage::{Block, ReserveError};
 use quorate_keys::inventory::word::Actor;
 use quorate_keys::inventory::{Inventory, Rejected};
+use quorate_keys::plan::Plan;
 use quorate_keys::policy::Policy;
-use quorate_keys::when::At;
+use quorate_keys::when::{At, Time};
 use quorate_keys::{DeploymentId, KeyId, KeyListError, KeyName};
 use thiserror::Error;
 
@@ -156,6 +158,10 @@ pub struct Keeper {
     /// What the policy wants of the collective key, if it wants something.
     collective_due: Option<CollectiveDue>,
     roots: Roots,
+    /// Rotations that are under way.
+    plans: BTreeMap<KeyId, Plan>,
+    /// Lines whose last key was not what it should be, and until when they wait.
+    paused: BTreeMap<KeyName, Time>,
     /// Version of the newest root in the log.
     recorded_root: u64,
 }
@@ -192,6 +198,8 @@ impl Keeper {
             certificate_due: None,
             collective_due: None,
             roots: places.roots,
+            plans: told.plans,
+            paused: BTreeMap::new(),
             recorded_root: told.root,
         };
         keeper.adopt(identity, at)?;

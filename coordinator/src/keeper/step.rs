@@ -36,12 +36,13 @@ impl Keeper {
             self.parties.wanted(at.time, &due);
             self.certificate_wanted(&due);
             self.collective_wanted(&due);
-            due.retain(can_be_done);
+            due.retain(|op| can_be_done(op) && !self.waits(op, at));
             if due.is_empty() {
                 break;
             }
             for op in &due {
                 self.carry_out(at, op)?;
+                self.advance_plans(at)?;
                 if is_ours(op.key().class()) {
                     stepped.changed.insert(op.key().clone());
                 }
@@ -50,12 +51,24 @@ impl Keeper {
         stepped.turned = self.match_waves(at.time);
         self.settle(at)?;
         self.put_in_force(at)?;
+        self.advance_plans(at)?;
+        self.settle(at)?;
         Ok(stepped)
+    }
+
+    /// Whether an operation has to wait: the key before was not what it should be, or this one is not tried yet.
+    fn waits(&self, op: &KeyOp, at: At) -> bool {
+        match op {
+            KeyOp::Generate { key, .. } => self.is_paused(key, at),
+            KeyOp::Activate { key, .. } => self.is_untried(key),
+            _ => false,
+        }
     }
 
     fn carry_out(&mut self, at: At, op: &KeyOp) -> Result<(), KeeperError> {
         let actor = self.by_policy.clone();
         if let KeyOp::Generate { key, cause } = op {
+            self.plan(key, *cause);
             if key.class() == Class::Wrapping {
                 let origin = self.wrapping_origin(key);
                 let created = op.created(at, &actor, origin);

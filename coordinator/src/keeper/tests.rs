@@ -10,7 +10,7 @@ use quorate_keys::when::{At, Time};
 use quorate_keys::{DeploymentId, KeyId};
 
 use super::{
-    Approvers, Keeper, KeeperError, Order, OrderError, Places, PlainRoom, Room as _, RoomError, Roots,
+    Approvers, Keeper, KeeperError, Order, OrderError, Places, PlainRoom, Room, RoomError, Roots,
     SignedOrder, Tier, audit_line, identity_line, model_line,
 };
 use crate::audit::{Audit, AuditPlaces, log_name};
@@ -39,10 +39,18 @@ fn policy() -> Policy {
 }
 
 fn open_with(folder: &Path, now: u64, key: &SigningKey) -> Result<Keeper, KeeperError> {
-    let mut room = Box::new(PlainRoom::new(&folder.join("keys")));
-    let audit = Audit::open(&places(folder), room.as_mut(), &deployment(), now)?;
-    let places = Places { room, roots: Roots::new(&folder.join("trust")), deployment: deployment() };
+    let mut room = PlainRoom::new(&folder.join("keys"));
+    let audit = Audit::open(&places(folder), &mut room, &deployment(), now)?;
+    let roots = Roots::new(&folder.join("trust"));
+    let places = Places { room: Box::new(room), roots, deployment: deployment() };
     Keeper::open(audit, places, policy(), key, at(now))
+}
+
+/// With secrets elsewhere.
+pub(super) fn open_in(folder: &Path, now: u64, mut room: Box<dyn Room + Send>) -> Keeper {
+    let audit = Audit::open(&places(folder), room.as_mut(), &deployment(), now).unwrap();
+    let places = Places { room, roots: Roots::new(&folder.join("trust")), deployment: deployment() };
+    Keeper::open(audit, places, policy(), &identity(), at(now)).unwrap()
 }
 
 pub(super) fn open(folder: &Path, now: u64) -> Keeper {

@@ -21,11 +21,13 @@ use super::entry::{Event, Fact, Text, Value, What};
 use super::files::Files;
 use super::verify::{Report, Trust, VerifyError, verify_each};
 use crate::class::KeyId;
-use crate::inventory::event::{Change, Event as KeyEvent, Record};
+use crate::inventory::event::{Cause, Change, Event as KeyEvent, Record};
 use crate::inventory::{Inventory, Rejected};
 use crate::model_signature::{ModelKey, Standing};
+use crate::plan::{Plan, Progress};
 use crate::policy::Policy;
 use crate::state::State;
+use crate::when::{At, Time};
 
 impl Event {
     /// The entry of something that happened to a key.
@@ -95,6 +97,8 @@ pub struct Told {
     pub orders: BTreeSet<Digest>,
     /// Version of the newest trust root that was recorded; 0 if none was.
     pub root: u64,
+    /// Rotations of keys, as far as their steps stand in the log.
+    pub plans: BTreeMap<KeyId, Plan>,
     /// What was verified.
     pub report: Report,
 }
@@ -140,23 +144,63 @@ pub fn model_keys(
 /// What is wrong with the log, or the first event in it that cannot have happened.
 pub fn tell(files: &dyn Files, trust: &Trust, known: &[Checkpoint]) -> Result<Told, TellError> {
     let (mut events, mut public, mut orders, mut root) = (Vec::new(), BTreeMap::new(), BTreeSet::new(), 0);
+    let (mut causes, mut plans, mut skipped) = (BTreeMap::new(), BTreeMap::new(), None);
     let report = verify_each(files, trust, known, &mut |entry, _| {
         if let (What::RootStepped, Some(Value::Number(version))) =
             (entry.event.what, entry.event.facts.get(&Fact::Version))
         {
             root = root.max(*version);
         }
+        if entry.event.what == What::RotationStep
+            && let Some(key) = take_step(&entry.event, &causes, &mut plans)
+        {
+            skipped.get_or_insert(key);
+        }
         let Some(event) = entry.event.key_event() else { return };
         if let Some(Value::Digest(order)) = entry.event.facts.get(&Fact::Operation) {
             orders.insert(*order);
         }
-        if let (Change::Created(_), Some(key)) = (&event.change, entry.event.facts.get(&Fact::PublicKey)) {
-            public.insert(event.key.clone(), key.clone());
+        if let Change::Created(_) = &event.change {
+            causes.insert(event.key.clone(), event.cause);
+            if let Some(key) = entry.event.facts.get(&Fact::PublicKey) {
+                public.insert(event.key.clone(), key.clone());
+            }
         }
         events.push(event.clone());
     })?;
+    if let Some(key) = skipped {
+        return Err(TellError::Step { key });
+    }
     let inventory = Inventory::replay(&events).map_err(|(at, why)| TellError::Impossible { at, why })?;
-    Ok(Told { inventory, events, public, orders, root, report })
+    Ok(Told { inventory, events, public, orders, root, plans, report })
+}
+
+/// Takes up a step of a rotation; the key, if it is not the step that was open.
+fn take_step(
+    entry: &Event,
+    causes: &BTreeMap<KeyId, Cause>,
+    plans: &mut BTreeMap<KeyId, Plan>,
+) -> Option<KeyId> {
+    let [key] = entry.keys.as_slice() else { return None };
+    let plan = plans.remove(key).or_else(|| Some(Plan::whole(key.clone(), *causes.get(key)?)));
+    let next = plan.and_then(|plan| {
+        let Progress::Open(step) = plan.progress() else { return None };
+        let (by, at) = (entry.actor.as_str().parse().ok()?, At::new(Time(entry.at), 0));
+        let (Some(Value::Text(named)), Some(Value::Number(passed))) =
+            (entry.facts.get(&Fact::Object), entry.facts.get(&Fact::Count))
+        else {
+            return None;
+        };
+        let taken = if *passed == 1 { plan.passed(at, by) } else { plan.failed(at, by) };
+        taken.ok().filter(|_| named.as_str() == step.to_string())
+    });
+    match next {
+        Some(plan) => {
+            plans.insert(key.clone(), plan);
+            None
+        }
+        None => Some(key.clone()),
+    }
 }
 
 /// Why a log gives no inventory.
@@ -165,6 +209,12 @@ pub enum TellError {
     /// It does not verify.
     #[error(transparent)]
     Log(#[from] VerifyError),
+    /// It verifies, and tells steps of a rotation that do not follow each other.
+    #[error("the rotation to {key} skips a step")]
+    Step {
+        /// The key.
+        key: KeyId,
+    },
     /// It verifies, and says something that cannot have happened.
     #[error("change {at} of the log cannot have happened: {why}")]
     Impossible {
@@ -179,8 +229,6 @@ pub enum TellError {
 mod tests {
     use super::super::entry::{Entry, EntryError};
     use super::*;
-    use crate::inventory::event::Cause;
-    use crate::when::{At, Time};
 
     fn retired() -> Entry {
         let event = KeyEvent {
@@ -219,5 +267,34 @@ mod tests {
             assert_ne!(other, line, "{from}");
             assert_eq!(Entry::parse(other.as_bytes()), Err(EntryError::Change), "{to}");
         }
+    }
+
+    fn step(step: &str, passed: u64) -> Event {
+        let text = |words: &str| Text::new(words).unwrap();
+        Event {
+            at: 9,
+            actor: text("coordinator"),
+            what: What::RotationStep,
+            keys: vec!["model/global@3".parse().unwrap()],
+            reason: text("judged"),
+            facts: [(Fact::Object, Value::Text(text(step))), (Fact::Count, Value::Number(passed))].into(),
+            change: None,
+        }
+    }
+
+    /// C10: steps are taken up in their order, and nothing follows a failed one; another order is not believed.
+    #[test]
+    fn c10_a_log_that_skips_a_step_is_not_believed() {
+        let key: KeyId = "model/global@3".parse().unwrap();
+        let causes = [(key.clone(), Cause::Time)].into();
+        let mut plans = BTreeMap::new();
+        assert_eq!(take_step(&step("generate", 1), &causes, &mut plans), None);
+        assert_eq!(take_step(&step("validate", 1), &causes, &mut plans.clone()), None);
+        assert_eq!(take_step(&step("stage", 1), &causes, &mut plans.clone()), Some(key.clone()));
+        assert_eq!(take_step(&step("validate", 0), &causes, &mut plans), None);
+        assert_eq!(plans[&key].progress(), Progress::Failed(crate::plan::Step::Validate));
+        assert_eq!(take_step(&step("stage", 1), &causes, &mut plans), Some(key));
+        let unknown = take_step(&step("generate", 1), &BTreeMap::new(), &mut BTreeMap::new());
+        assert!(unknown.is_some(), "a key that was never made");
     }
 }

@@ -207,6 +207,8 @@ words! {
         KeyMoved,
         /// Something makes a successor necessary.
         KeyDue,
+        /// A step of a rotation was judged.
+        RotationStep,
     }
 }
 

@@ -164,13 +164,13 @@ async fn kl_10_a_revoked_identity_signs_nothing_more() {
 async fn campaign_rounds_during_a_storm_of_rotations() {
     let mut rates = Vec::new();
     for keys in ["", RESTLESS, "", RESTLESS] {
-        let options = Options { rounds: 60, keys: Some(keys), ..Options::default() };
+        let options = Options { rounds: 400, keys: Some(keys), ..Options::default() };
         let mut world = World::start(options).await;
         let running = world.crowd(6).await;
         world.until(|status| status.jobs["job"].opened >= 1).await;
         let begun = std::time::Instant::now();
         world.finished().await;
-        rates.push(59.0 * 60.0 / begun.elapsed().as_secs_f64());
+        rates.push(399.0 * 60.0 / begun.elapsed().as_secs_f64());
         assert_eq!(world.node.tally().aborted.values().sum::<u64>(), 0);
         running.iter().for_each(tokio::task::JoinHandle::abort);
         world.stop().await;
