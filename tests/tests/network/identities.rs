@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use quorate_coordinator::keeper::Order;
 use quorate_coordinator::store::Store as _;
+use quorate_crypto::hash::digest;
+use quorate_crypto::labels;
 use quorate_crypto::sign::SigningKey;
 use quorate_keys::state::State;
 use quorate_keys::{EnrolmentToken, PartyId, RenewalRequest};
@@ -13,7 +15,7 @@ use quorate_protocol::wire::{self, Due, Message as _, Poll};
 use quorate_transport::{Incoming, Refusal, Renewed, Session, TransportError};
 
 use crate::keeper::{give, id, order, told};
-use crate::world::{Options, World, copy, now};
+use crate::world::{Options, SHORT, World, copy, now};
 
 /// Identity keys of parties are renewed after some seconds, and no other key is.
 const YOUNG: &str = r#"
@@ -252,4 +254,77 @@ async fn kl_27_devices_and_coordinator_killed_while_keys_are_renewed() {
     }
     // One that is killed again and again may not have come to it.
     assert!(renewed >= 1, "{renewed} of 5");
+}
+
+/// A quarter of the parties first, then half, then all; a key is due after 20 seconds and waits for nobody after 398.
+const WAVES: &str = r#"
+[class.participant]
+originator_period = "400s"
+recipient_period = "600s"
+offline_cache = "1s"
+propagation_time = "2s"
+retiring_time = "1s"
+renew_at = 5
+jitter = 0
+canary = [25, 50, 100]
+"#;
+
+/// C5: devices of the second wave ask for their next keys and never come under them. Nobody of the third is asked, everybody goes
+/// on under the key in force, every round is opened; once the keys work after all the rest follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn c5_devices_that_fail_under_the_next_key_stop_the_waves() {
+    const PARTIES: u32 = 12;
+    let mut order: Vec<u32> = (0..PARTIES).collect();
+    order.sort_by_cached_key(|party| {
+        digest(labels::RENEWAL_WAVE, &[format!("participant/{party}").as_bytes()])
+    });
+    let (faulty, last) = (&order[3..5], &order[6..]);
+    let options = Options {
+        parties: PARTIES,
+        wanted: Some(PARTIES - 2),
+        rounds: 1_000,
+        pause: Duration::from_millis(500),
+        keys: Some(WAVES),
+        named: last[..4].to_vec(),
+        deadlines: SHORT,
+        ..Options::default()
+    };
+    let mut world = World::start(options).await;
+    let running = world.crowd(PARTIES).await;
+    let mut asked = Vec::new();
+    for &party in faulty {
+        running[party as usize].abort();
+        let (key, _) = key_of(&world.device(party));
+        asked.push((party, key));
+    }
+    let next: Vec<SigningKey> =
+        faulty.iter().map(|party| SigningKey::from_bytes(&[*party as u8 + 100; 32])).collect();
+    let mut places = Vec::new();
+    for ((party, key), next) in asked.iter().zip(&next) {
+        let (id, mut open) = session(&world, (*party, key)).await;
+        assert_eq!(due(&mut open).await, 2);
+        let request = RenewalRequest::new(&world.deployment(), (id, key), 2, next);
+        places.push(ask(&open, &request).await.unwrap().index);
+    }
+    world.become_so(|| world.node.tally().renewals.stopped).await;
+    let opened = world.node.status().jobs["job"].opened;
+    world.until(|status| status.jobs["job"].opened >= opened + 2).await;
+    let standing = world.node.tally().renewals;
+    assert!(standing.stopped && standing.told == 0 && standing.held == 6, "{standing:?}");
+    let mended = now();
+    // The same keys work after all.
+    for (place, next) in places.iter().zip(&next) {
+        drop(session(&world, (*place, next)).await);
+    }
+    world.become_so(|| !world.node.tally().renewals.stopped && world.node.tally().renewals.held == 0).await;
+    world.become_so(|| world.node.tally().renewals.told == 0).await;
+    assert_eq!(world.node.tally().aborted.values().sum::<u64>(), 0);
+    running.iter().for_each(tokio::task::JoinHandle::abort);
+    world.stop().await;
+    let told = told(world.folder.path(), &world);
+    for party in 0..PARTIES {
+        let second = id(&format!("participant/{party}@2"));
+        let made = told.inventory.key(&second).unwrap().dates.created.time.0;
+        assert_eq!(made >= mended, last.contains(&party), "{party}");
+    }
 }
