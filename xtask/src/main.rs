@@ -13,11 +13,12 @@
 //! | `seeded-secrets` | no way from a seed to a real secret in what is released |
 //! | `fault-points` | no build but those for tests can be told to die |
 //! | `fuzz […]` | mutation campaigns over everything that reads bytes of others; not part of `ci`, which has a short one among its tests |
-//! | `campaign` | attacks with their full number of trials; not part of `ci`, which has short ones among its tests |
+//! | `campaign […]` | attacks with their full number of trials; not part of `ci`, which has short ones among its tests |
 //!
 //! The checks read a [`tree::Tree`], a picture of the repository in memory, so every one has a test
 //! that plants a fault and sees it found.
 
+mod campaign;
 mod ci;
 mod embedded;
 mod fault_points;
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
         ["fault-points"] => single(fault_points::check),
         ["seeded-secrets"] => single(secrets::check),
         ["fuzz", rest @ ..] => fuzz(rest),
-        ["campaign"] => campaign(),
+        ["campaign", rest @ ..] => campaign::run(rest),
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
@@ -90,32 +91,6 @@ fn fuzz(arguments: &[&str]) -> ExitCode {
     if ran.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The attacks whose full count of trials takes minutes: the ignored tests of that name, each of which prints seed,
-/// counts and verdict.
-fn campaign() -> ExitCode {
-    let campaigns = [
-        ["--package", "quorate-crypto", "--lib"].as_slice(),
-        ["--package", "quorate-coordinator", "--test", "killed"].as_slice(),
-        ["--package", "quorate-keys", "--features", "files", "--test", "killed"].as_slice(),
-        ["--package", "quorate-sim", "--test", "life"].as_slice(),
-        ["--release", "--package", "quorate-keys", "--test", "retrieval"].as_slice(),
-        ["--package", "quorate-keys", "--test", "start"].as_slice(),
-        ["--package", "quorate-tests", "--test", "network"].as_slice(),
-        ["--package", "quorate-cli", "--test", "e2e"].as_slice(),
-    ];
-    let passed = campaigns.iter().all(|what| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let ran = std::process::Command::new(cargo)
-            .arg("test")
-            .args(*what)
-            .args(["--", "campaign_", "--ignored", "--nocapture", "--test-threads", "1"])
-            .current_dir(tree::root())
-            .status();
-        ran.is_ok_and(|status| status.success())
-    });
-    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
 const USAGE: &str = "usage: cargo xtask <command>
 
   ci [--quick]          all checks; --quick leaves out the tests of the crate `quorate-tests`
@@ -129,9 +104,10 @@ const USAGE: &str = "usage: cargo xtask <command>
   machine-paths         no path of a machine, no registry host
   seeded-secrets        no way from a seed to a real secret
   fault-points          no build but those for tests can be told to die
-  campaign              RT-15, RT-66 and RT-69 with their full number of trials; 200 deaths each of rotating, rewrapping,
-                        sealing anew, escrow and root steps; 10,000 rotations over lines that lose packets; 200 deaths
-                        at fault points, and a training of 20 devices under kills; about an hour
+  campaign [--hours H] [--only NAME]... [--out FILE]
+                        RT-15, RT-66 and RT-69 with their full number of trials, 100,000 openings; 200 deaths each of
+                        rotating, rewrapping, sealing anew, escrow and root steps; 10,000 rotations over lines that lose
+                        packets; 200 deaths at fault points, a training of 20 devices under kills; about two hours
   fuzz [--seconds S | --runs N] [--target NAME] [--seed SEED]
                         mutation campaigns over everything that reads bytes of others: N inputs of every
                         target, or 1,000,000 of decoders and 100,000 where keys, plans or machines work";
