@@ -57,6 +57,21 @@ fn keys_are_shown_rotated_and_revoked_by_two() {
     let rotated = run(at, &format!("keys rotate model/global {CONFIG}"));
     assert_eq!((rotated.code, rotated.out.trim()), (Some(0), "done"), "{}", rotated.err);
     until(|| state(at, "model/global@2") == "pending");
+    // C10: its steps, as far as they are.
+    let plan = run(at, &format!("keys plan model/global@2 {CONFIG}"));
+    let passed = plan.out.lines().filter(|line| line.contains("passed at")).count();
+    assert_eq!((plan.code, passed), (Some(0), 4), "{}{}", plan.out, plan.err);
+    assert!(plan.out.contains("roll out to 100 %  open"), "{}", plan.out);
+    let none = run(at, &format!("keys plan model/global@1 {CONFIG}"));
+    assert!(none.code == Some(1) && none.err.contains("no rotation is recorded"), "{}", none.err);
+    for verb in ["refresh", "reshare"] {
+        let refused = run(at, &format!("keys {verb} model/global {CONFIG}"));
+        assert!(
+            refused.code == Some(1) && refused.err.contains("only collective/updates"),
+            "{}",
+            refused.err
+        );
+    }
     let unknown = run(at, &format!("keys rotate model/other {CONFIG}"));
     assert_eq!(unknown.code, Some(1), "{}", unknown.out);
 
