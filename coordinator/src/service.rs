@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use getrandom::SysRng;
 use quorate_crypto::sign::SigningKey;
 use quorate_keys::{Registry, RegistryError};
+use quorate_protocol::collective::Purpose;
 use quorate_protocol::coordinator::{
     CeremonyConfig, CeremonyError, Coordinator, CoordinatorEvent, KeysError, RoundConfig, SessionConfig,
     SessionError, StartError,
@@ -414,6 +415,11 @@ impl Running {
         let Some(evidence) = self.coordinator.collective() else { return Ok(()) };
         let made_by = &evidence.record.made_by;
         match event {
+            // Its test may have been answered, under the key in force.
+            CoordinatorEvent::KeyDead(dead) if !matches!(dead.record.purpose, Purpose::New) => {
+                let tests = u32::try_from(dead.record.trials().len()).unwrap_or(u32::MAX);
+                self.key_life.trials = self.key_life.trials.saturating_add(tests);
+            }
             CoordinatorEvent::KeyReady { .. } => {
                 let now = Moment { after_round: self.coordinator.last_round(), at: seconds() };
                 let before = (made_by.generation() > 0).then_some(self.key_life);

@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 
 use quorate_crypto::hash::Digest;
 use quorate_keys::inventory::event::Trigger;
+use quorate_protocol::collective::Failure;
 use quorate_protocol::collective::{DeadSession, KeyEvidence, Purpose, SessionRecord};
 use quorate_protocol::coordinator::{Coordinator, KeyPurpose, ReshareConfig, SessionConfig};
 use quorate_protocol::id::Time;
@@ -33,8 +34,10 @@ use crate::store::Store;
 pub(super) struct Collective {
     /// New shares failed: the next key is wanted, whatever the limits say.
     renew: bool,
-    /// Left out of the next session: silent, or named.
+    /// Left out of the next session, if it can do without them: silent.
     out: BTreeSet<u32>,
+    /// Left out of every session: named.
+    named: BTreeSet<u32>,
     /// When the next session may begin.
     due: Time,
     failed: u32,
@@ -172,7 +175,8 @@ impl<S: Store> Task<S> {
         let rounds = round.saturating_sub(life.born.after_round);
         // Each round may use up all its sets of responders: some rounds before the cap the next key is begun.
         let few = (made_by.openings / 8).max(4 * u32::from(made_by.attempts));
-        let spent = life.opened(round, made_by.attempts).saturating_add(few) >= made_by.openings;
+        let spent = life.opened(round, made_by.attempts).saturating_add(few) >= made_by.openings
+            || life.blamed.saturating_add(made_by.blames / 4) >= made_by.blames;
         let old =
             rounds >= plan.rekey_rounds || now.saturating_sub(life.born.at) >= plan.rekey_after.as_secs();
         let due = self.keeper.as_ref().and_then(|keeper| keeper.collective_due());
@@ -226,7 +230,9 @@ impl<S: Store> Task<S> {
         let CollectivePlan { openings, attempts, blames, .. } = self.plan.collective;
         let patience = u32::try_from(self.plan.collective.patience.as_millis()).unwrap_or(u32::MAX);
         let evicted = self.absent();
-        let here = |index: &u32| self.parties.is_live(*index) && !evicted.contains(index);
+        let bad = &self.collective.named;
+        let here =
+            |index: &u32| self.parties.is_live(*index) && !evicted.contains(index) && !bad.contains(index);
         let purpose = match need {
             Need::None => return None,
             Need::Next => {
@@ -234,7 +240,7 @@ impl<S: Store> Task<S> {
                 let fit = |index: &&u32| here(index) && !self.collective.out.contains(index);
                 let mut chosen: Vec<u32> = may.iter().filter(fit).copied().collect();
                 if chosen.len() < usize::from(shape.m) {
-                    // Those that failed before are better than none.
+                    // Those that were silent before are better than none.
                     chosen = may.iter().filter(|index| here(index)).copied().collect();
                 }
                 chosen.truncate(usize::from(shape.m));
@@ -304,6 +310,7 @@ impl<S: Store> Task<S> {
                 && !absent.contains(index)
                 && !out.contains(index)
                 && !self.collective.out.contains(index)
+                && !self.collective.named.contains(index)
         };
         let mut found: Vec<u32> = may.into_iter().filter(fit).collect();
         found.sort_by_key(|index| !active.contains(index));
@@ -370,6 +377,7 @@ impl<S: Store> Task<S> {
         events::key_ready(session, record, holders);
         self.shared.call(BTreeSet::new());
         let before = std::mem::take(&mut self.collective);
+        self.collective.named.clone_from(&before.named);
         let ordered = before.ordered.filter(|ordered| match purpose {
             Some(Purpose::Reshare(_)) => ordered.reshare,
             Some(Purpose::Refresh { .. }) => !ordered.reshare,
@@ -406,11 +414,16 @@ impl<S: Store> Task<S> {
         let (named, silent) = (indices(&dead.named), indices(&dead.silent));
         events::key_session_dead(dead.record.number, &named, &silent);
         self.shared.call(BTreeSet::new());
+        if dead.failure == Failure::Cancelled {
+            // It was in the way of something else, and says nothing of anybody: it is held again.
+            return;
+        }
         self.collective.failed = self.collective.failed.saturating_add(1);
         let pause = (PAUSE << self.collective.failed.min(6)).min(LONGEST_PAUSE);
         self.collective.due = self.now().plus(pause);
         self.wakes.insert(self.collective.due);
-        self.collective.out.extend(named.iter().chain(&silent).copied());
+        self.collective.out.extend(&silent);
+        self.collective.named.extend(&named);
         let why = format!(
             "session {} for a collective key came to nothing: silent {silent:?}, named {named:?}",
             dead.record.number

@@ -347,7 +347,19 @@ impl Holder {
 
     /// Goes by this epoch, which the party's trust has verified: a share is dealt only to those who may hold in it
     /// ([CREN-3]).
+    /// A session of another epoch is left, its secrets wiped.
     pub fn enter(&mut self, epoch: &Arc<Epoch>) {
+        let base = match &self.stage {
+            Stage::Idle => None,
+            Stage::Joined(stage) => Some(&stage.base),
+            Stage::Committed(stage) => Some(&stage.base),
+            Stage::Revealed(stage) => Some(&stage.base),
+            Stage::Checked(stage) => Some(&stage.base),
+            Stage::Signed(stage) => Some(&stage.base),
+        };
+        if base.is_some_and(|base| base.record.epoch != *epoch.hash()) {
+            self.leave_session();
+        }
         self.epoch = Some(Arc::clone(epoch));
     }
 
@@ -361,6 +373,11 @@ impl Holder {
         if head.size > self.who.head.size {
             self.who.head = head;
         }
+    }
+
+    /// Leaves the session it takes part in; its secrets are wiped, nothing is disclosed.
+    pub fn leave_session(&mut self) {
+        self.stage = Stage::Idle;
     }
 
     /// The last registry head it saw.

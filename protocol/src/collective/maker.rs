@@ -53,6 +53,8 @@ pub enum MakerRecord {
 pub enum Failure {
     /// Not everybody sent what was due.
     Silence,
+    /// The operator gave it up: says nothing of anybody.
+    Cancelled,
     /// A dealing is not consistent, or somebody complained.
     Dealing,
     /// The test did not open.
@@ -276,8 +278,14 @@ impl KeyMaker {
     /// The operator gives the session up.
     pub fn cancel(&mut self, now: Time) {
         if !self.is_over() {
-            self.fail(now, Failure::Silence);
+            self.fail(now, Failure::Cancelled);
         }
+    }
+
+    /// Whether something of it has not been told yet.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        self.is_over() && self.out.queued().next().is_some()
     }
 
     /// The next thing to do; perform outputs strictly in order.
@@ -351,15 +359,23 @@ impl KeyMaker {
         let dead = KeyDead { record: self.hash, signature: self.dead };
         let missing = self.missing();
         self.past.frame = None;
-        // Nothing was dealt, or nothing is to be judged: silence says who is left out.
-        if failure == Failure::Silence {
-            self.bury(failure, Vec::new(), missing);
+        let quiet = matches!(failure, Failure::Silence | Failure::Cancelled);
+        // Nothing is to be judged: silence says who is left out. What was dealt in a reshare is wiped all the same.
+        if quiet && !self.is_reshare() {
+            let silent = if failure == Failure::Silence { missing } else { Vec::new() };
+            self.bury(failure, Vec::new(), silent);
             return;
         }
         self.tell_all(wire::encode(0, &dead));
         if self.is_reshare() {
-            let named = self.outvoted();
-            self.bury(failure, named, Vec::new());
+            let named = if quiet { Vec::new() } else { self.outvoted() };
+            let silent = if failure == Failure::Silence { missing } else { Vec::new() };
+            self.bury(failure, named, silent);
+            return;
+        }
+        // After the test of a refresh nobody discloses anything ([CKG-7]).
+        if failure == Failure::Test && matches!(self.record.purpose, super::Purpose::Refresh { .. }) {
+            self.bury(failure, Vec::new(), Vec::new());
             return;
         }
         self.stage = Stage::Judging { failure, disclosed: BTreeMap::new() };

@@ -88,6 +88,8 @@ pub struct Opener {
     /// Not asked again: silent or in doubt.
     excluded: BTreeSet<u16>,
     tried: u8,
+    /// The answers opened, and what they opened did not unmask.
+    rejected: bool,
     stage: Stage,
     patience: u32,
     deadline: Time,
@@ -134,6 +136,7 @@ impl Opener {
             locks: BTreeMap::new(),
             excluded: BTreeSet::new(),
             tried: 0,
+            rejected: false,
             stage: Stage::Locking,
             patience,
             deadline,
@@ -226,6 +229,9 @@ impl Opener {
         if stated.holder != place || stated.set != self.set || stated.opening != opening {
             return Err(FaultKind::WrongOpening);
         }
+        if !self.locks.contains_key(&place) {
+            return Err(FaultKind::NotLocked);
+        }
         let (_, key) = self.holders.get(&place).ok_or(FaultKind::NotMember)?;
         let digest = statement_digest(&self.terms.context, &self.set, (place, &opening), &stated.values);
         key.verify(&digest, &stated.signature).map_err(|_| FaultKind::BadSignature)?;
@@ -236,7 +242,11 @@ impl Opener {
     fn advance(&mut self, now: Time, late: bool) {
         match &self.stage {
             // More than are needed still count for the next set of responders, whenever they come.
-            Stage::Locking if late || self.locks.len() >= self.wanted() => {
+            Stage::Locking
+                if late
+                    || self.locks.len() >= self.wanted()
+                        && self.willing().len() >= usize::from(self.committee.threshold()) =>
+            {
                 let q = usize::from(self.terms.q);
                 if self.locks.len() < q {
                     let got = self.locks.len();
@@ -280,6 +290,16 @@ impl Opener {
         self.stage = Stage::Asking { ask, answers: BTreeMap::new() };
     }
 
+    /// Does without these holders, by registry index, as far as enough are left: they were named under this key before.
+    pub fn leave_out(&mut self, named: &BTreeSet<u32>) {
+        let theirs =
+            |(place, (id, _)): (&u16, &(PartyId, PublicKey))| named.contains(&id.index).then_some(*place);
+        let out: BTreeSet<u16> = self.holders.iter().filter_map(theirs).collect();
+        if self.holders.len() - out.len() >= usize::from(self.terms.q.max(self.committee.threshold())) {
+            self.excluded.extend(out);
+        }
+    }
+
     /// Those who locked and are not excluded.
     fn willing(&self) -> Vec<u16> {
         self.locks.keys().copied().filter(|place| !self.excluded.contains(place)).collect()
@@ -302,7 +322,10 @@ impl Opener {
     /// ([COPEN-3]). Goes on as if the answers had not opened.
     pub fn reject(&mut self, now: Time) {
         match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Opened { ask, answers } => self.blame((ask, answers), now),
+            Stage::Opened { ask, answers } => {
+                self.rejected = true;
+                self.blame((ask, answers), now);
+            }
             other => self.stage = other,
         }
     }
@@ -353,8 +376,14 @@ impl Opener {
             .into_values()
             .map(|stated| Stated { index: stated.holder, values: stated.values })
             .collect();
+        let stating = stated.len();
         let verdict = self.committee.judge_answers(&ctx, &given, &stated, self.corrupt).unwrap_or_default();
         let mut doubtful: BTreeSet<u16> = verdict.doubtful().into_iter().chain(silent).collect();
+        // Enough to name a liar have stated, and there is none: a contribution is garbage, and other responders would open the same.
+        let enough = 2 * usize::from(self.corrupt) + usize::from(self.committee.threshold());
+        if std::mem::take(&mut self.rejected) && doubtful.is_empty() && stating >= enough {
+            return self.abort(Abort::Residual);
+        }
         if doubtful.is_empty() {
             // The liar slipped through the rows: everybody but the responders is tried.
             doubtful.extend(&ask.responders);

@@ -109,13 +109,20 @@ impl OpeningLedger {
     #[must_use]
     pub fn carried(&self, record: &KeyRecord) -> Self {
         let mut next = Self::new(record);
-        // The record of a reshare has counted what was before, and not less than this holder ([CREN-3]).
-        if !matches!(record.made_by.purpose, Purpose::Reshare(_)) {
-            next.opened = next.opened.saturating_add(self.opened);
-            next.blamed = self.blamed;
-        }
+        // The test of the new shares is in this count; the record of a reshare has counted what was before it, this holder also what
+        // came since ([CREN-3]).
+        next.opened = next.opened.max(self.opened);
+        next.blamed = next.blamed.max(self.blamed);
         next.last = self.last;
         next
+    }
+
+    /// Counts the test of new shares, all its sets, if the cap leaves them; gives the count for its record.
+    pub(super) fn count_test(&mut self, sets: usize) -> Result<u32, FaultKind> {
+        let opened = u32::try_from(sets).ok().and_then(|sets| self.opened.checked_add(sets));
+        let opened = opened.filter(|opened| *opened <= self.openings).ok_or(FaultKind::OpeningSpent)?;
+        self.opened = opened;
+        Ok(opened)
     }
 
     /// Counts at least so many openings and blames, whatever the records say.

@@ -98,6 +98,11 @@ impl Coordinator {
     /// # Errors
     /// [`SessionError`]; nothing has changed then.
     pub fn start_session(&mut self, now: Time, config: &SessionConfig) -> Result<u64, SessionError> {
+        // A key that is ready and waits for the round's end is not lost to the next session.
+        self.drain_session();
+        if self.maker.as_ref().is_some_and(|maker| maker.has_output()) {
+            return Err(ApiMisuse::SessionRunning.into());
+        }
         if self.holds_ceremony() {
             return Err(ApiMisuse::CeremonyRunning.into());
         }
@@ -297,6 +302,9 @@ impl Coordinator {
                 }
                 Some(Output::Event(MakerEvent::Ready(evidence))) => {
                     let (record, session) = (evidence.record.hash(), maker.record().number);
+                    if !matches!(maker.record().purpose, Purpose::Refresh { .. }) {
+                        self.named.clear();
+                    }
                     self.collective = Some(evidence);
                     self.out.event(CoordinatorEvent::KeyReady { session, record });
                 }

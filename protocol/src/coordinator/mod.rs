@@ -209,6 +209,8 @@ pub struct Coordinator {
     session: u64,
     maker: Option<Box<KeyMaker>>,
     collective: Option<Box<KeyEvidence>>,
+    /// Holders named under the key in force: not asked while enough others are there.
+    named: BTreeSet<u32>,
     /// Who is not invited any more.
     excluded: BTreeSet<u32>,
     out: Out,
@@ -271,6 +273,7 @@ impl Coordinator {
             session: 0,
             maker: None,
             collective: None,
+            named: BTreeSet::new(),
             excluded: BTreeSet::new(),
             out: Out::default(),
         }

@@ -198,13 +198,14 @@ impl Coordinator {
         let terms = RoundTerms::of(&round.accepted, 0).ok_or(Abort::Cancelled)?;
         let deadlines = &manifest.deadlines;
         let lock = round.at(deadlines.lock).max(now.plus(u64::from(deadlines.lock - deadlines.check)));
-        let opener = Opener::start(
+        let mut opener = Opener::start(
             (&evidence, terms),
             (set, leaves, signature),
             ciphertexts,
             (lock, deadlines.open - deadlines.lock),
         )
         .map_err(|_| Abort::Cancelled)?;
+        opener.leave_out(&self.named);
         let indices = included.iter().map(|(id, _)| id.index).collect();
         let closed = ClosedSet {
             included: indices,
@@ -245,6 +246,7 @@ impl Coordinator {
                 }
                 Some(Output::Event(OpenerEvent::Blaming)) => self.out.event(CoordinatorEvent::Blaming),
                 Some(Output::Event(OpenerEvent::Blamed { named, .. })) => {
+                    self.named.extend(named.iter().map(|id| id.index));
                     if !named.is_empty() {
                         self.out.event(CoordinatorEvent::WrongAnswers(named));
                     }

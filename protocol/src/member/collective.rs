@@ -84,6 +84,9 @@ impl Member {
         }
         let Holding { holder, .. } = &mut self.holding;
         holder.follow(self.trust.keys().active(), *self.trust.head());
+        if !self.trust.counts(self.trust.keys().active()) {
+            holder.leave_session();
+        }
         let taken = holder.handle(frame, rng);
         self.trust.saw(*holder.head());
         pass_on(holder, &mut self.out);

@@ -28,10 +28,11 @@ impl Holder {
             let to = &committed.joins[at].join;
             let info = share_info(&committed.session, &self.who.id, &to.id, victim);
             let key = RoundPublic::parse(SealSuite::X25519, &to.key).unwrap();
-            let bytes = plaintext.as_deref().unwrap_or(&[0; 64]);
-            let made = Sealer::new(SealSuite::X25519, rng).seal(&key, info.as_bytes(), bytes, rng).unwrap();
-            committed.sealed[at] = Sealed { enc: made.enc, ct: made.ciphertext };
-            if plaintext.is_none() {
+            if let Some(bytes) = &plaintext {
+                let made =
+                    Sealer::new(SealSuite::X25519, rng).seal(&key, info.as_bytes(), bytes, rng).unwrap();
+                committed.sealed[at] = Sealed { enc: made.enc, ct: made.ciphertext };
+            } else {
                 committed.sealed[at].ct[3] ^= 1;
             }
         }

@@ -19,7 +19,7 @@ impl Holder {
     /// Answers for one set of the test, which follows from the record ([CKG-5]). The same set again gets the same
     /// bytes.
     pub(super) fn on_try<R: CryptoRng + ?Sized>(&mut self, ask: &KeyTry, rng: &mut R) -> Result<(), Fault> {
-        let Stage::Checked(checked) = &mut self.stage else {
+        let Stage::Checked(checked) = &self.stage else {
             return Err(Fault::coordinator(FaultKind::OutOfTurn));
         };
         if ask.session != checked.session || !checked.base.record.trials().contains(&ask.responders) {
@@ -38,12 +38,27 @@ impl Holder {
         let test = key.test().map_err(|_| Fault::coordinator(FaultKind::BadTest))?;
         let answer = share.answer(&checked.base.committee, &test.sum.summed(), &ctx, rng);
         let answer = answer.map_err(|_| Fault::coordinator(FaultKind::BadTest))?;
+        // The test of new shares opens under the key in force: it counts before its first answer leaves ([OPEN-5]).
+        let first = checked.answered.is_empty();
+        let sets = checked.base.record.trials().len();
+        let same = |known: &&mut KeyInForce| first && known.record.key == *key.id();
+        let counted = match self.in_force.as_deref_mut().filter(same) {
+            Some(known) => {
+                let opened = known.ledger.count_test(sets).map_err(Fault::coordinator)?;
+                let generation = known.record.made_by.generation();
+                Some(HolderRecord::InForce { record: known.record.hash(), generation, opened })
+            }
+            None => None,
+        };
         let (session, id) = (checked.session, self.who.id);
         let message = Signed(&self.who.deployment).answer(&session, &id, &opening, &answer);
         let signature = self.who.identity.sign(&message);
         let sent = TryAnswer { session, holder: checked.base.place, opening, answer, signature };
         let frame: Arc<[u8]> = wire::encode(0, &sent).into();
-        checked.answered.insert(opening, Arc::clone(&frame));
+        let _permit = counted.map(|record| self.out.persist(record));
+        if let Stage::Checked(checked) = &mut self.stage {
+            checked.answered.insert(opening, Arc::clone(&frame));
+        }
         self.send_again(&frame);
         Ok(())
     }
@@ -131,6 +146,7 @@ impl Holder {
         let by_coordinator = self.who.coordinator.verify(&message, &dead.signature);
         by_coordinator.map_err(|_| Fault::coordinator(FaultKind::BadSignature))?;
         let number = base.record.number;
+        let answered = matches!(&self.stage, Stage::Checked(stage) if !stage.answered.is_empty());
         let base = match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Joined(stage) => stage.base,
             Stage::Committed(stage) => stage.base,
@@ -138,8 +154,14 @@ impl Holder {
             Stage::Checked(stage) => stage.base,
             Stage::Idle | Stage::Signed(_) => return Ok(()),
         };
-        // What was dealt in a reshare is the key in force: nobody ever opens it for others ([CREN-5]).
-        if matches!(base.record.purpose, Purpose::Reshare(_)) {
+        // What was dealt in a reshare is the key in force: nobody ever opens it for others ([CREN-5]). Nor what was dealt in a
+        // refresh once its test was answered: with the keys of pairs single answers under the key in force would be seen.
+        let kept = match base.record.purpose {
+            Purpose::New => false,
+            Purpose::Refresh { .. } => answered,
+            Purpose::Reshare(_) => true,
+        };
+        if kept {
             let _permit = self.out.persist(HolderRecord::Dead(number));
             return Ok(());
         }

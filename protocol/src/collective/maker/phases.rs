@@ -1,7 +1,7 @@
 //! What holders send, phase by phase. Everything is checked before anything changes; an identical repetition changes
 //! nothing.
 
-use quorate_crypto::collective::{DealContext, part_commitment};
+use quorate_crypto::collective::{DealContext, DealKind, ELEMENT_BYTES, part_commitment};
 use quorate_crypto::hash::Digest;
 use quorate_crypto::merkle;
 
@@ -10,8 +10,12 @@ use crate::collective::holder::trial_context;
 use crate::collective::holder::verify_join;
 use crate::error::FaultKind;
 use crate::wire::{
-    Disclose, JoinEntry, KeyJoin, KeySign, PartCheck, PartChecks, PartCommit, PartReveal, TryAnswer,
+    Disclose, JoinEntry, KeyJoin, KeySign, PartCheck, PartChecks, PartCommit, PartReveal, Sealed, TryAnswer,
 };
+
+/// Bytes of an encapsulated X25519 key, and by how many a sealed text is longer than the text.
+const ENC: usize = 32;
+const TAG: usize = 16;
 
 impl KeyMaker {
     /// Whether a message has been taken already: the same one changes nothing, another one is the sender's fault.
@@ -76,7 +80,16 @@ impl KeyMaker {
         let (active, opening) = (self.record.active(), &reveal.opening);
         let leaves: Vec<Digest> =
             active.iter().zip(&reveal.sealed).map(|(place, sealed)| sealed.leaf(*place)).collect();
-        let complete = reveal.sealed.len() == active.len() && merkle::root(&leaves) == opening.shares;
+        // Lengths first: a part that is too long would reach nobody, and those who wait for it be called silent.
+        let kind = self.record.kind_of(place);
+        let public = if kind == DealKind::Key { ELEMENT_BYTES } else { 0 };
+        let fits = |(to, sealed): (&u16, &Sealed)| {
+            sealed.enc.len() == ENC && sealed.ct.len() == self.committee.plaintext_bytes(kind, *to) + TAG
+        };
+        let complete = reveal.sealed.len() == active.len()
+            && opening.public.len() == public
+            && active.iter().zip(&reveal.sealed).all(fits)
+            && merkle::root(&leaves) == opening.shares;
         let ctx = DealContext { session: reveal.session, dealer: reveal.id.to_bytes() };
         let opened = part_commitment(&ctx, &opening.nonce, &opening.public, &opening.shares);
         if !complete || opened != commitment {

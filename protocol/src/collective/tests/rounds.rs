@@ -219,7 +219,11 @@ fn rt_29_a_wrong_answer_is_named_and_the_round_completes() {
         answer.signature = world.keys[1].sign(&digest);
         Some(encode(ROUND, &answer))
     });
-    let [OpenerEvent::Blamed { named, doubtful }, OpenerEvent::Opened { responders, .. }] = &events[..]
+    let [
+        OpenerEvent::Blaming,
+        OpenerEvent::Blamed { named, doubtful },
+        OpenerEvent::Opened { responders, .. },
+    ] = &events[..]
     else {
         panic!("one is named, the others open")
     };

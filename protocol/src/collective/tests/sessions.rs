@@ -111,12 +111,7 @@ fn dealer_cheats(public: bool, dealt: Option<(u16, Option<Vec<u8>>)>) -> Hall {
 /// not short, is named by its own signed part and the keys of the dead session; nobody else is.
 #[test]
 fn rt_27_a_dealer_that_cheats_is_named() {
-    let cases = [
-        (false, Some((4, None))),
-        (false, Some((4, Some(vec![7; 5])))),
-        (false, Some((1, Some(vec![9; 64])))),
-        (true, None),
-    ];
+    let cases = [(false, Some((4, None))), (false, Some((1, Some(vec![9; 64])))), (true, None)];
     for (public, dealt) in cases {
         let hall = dealer_cheats(public, dealt.clone());
         let dead = hall.dead();
@@ -492,4 +487,65 @@ fn rt_28_aborts_are_counted() {
         assert_eq!(hall.dead().record.number, number);
     }
     assert_eq!((tries, number), (2, 3));
+}
+
+/// [CKG-7] A part of another length than it ought to have is not passed on: it would reach nobody, and those who wait for it would be
+/// called silent. The dealer is.
+#[test]
+fn a_part_of_another_length_makes_its_dealer_silent() {
+    let cheats = [(None, Some((4, Some(vec![7; 5])))), (Some(vec![1; 400_000]), None)];
+    for (public, dealt) in cheats {
+        let mut hall = Hall::new(5, 2, 1);
+        hall.run(|holder, from, frame, rng| {
+            let cheats = from == 2 && frame[1] == PartCommit::TYPE;
+            Some(if cheats { holder.cheat(public.clone(), dealt.clone(), rng) } else { frame })
+        });
+        let dead = hall.dead();
+        assert_eq!(
+            (dead.failure, dead.silent, dead.named),
+            (Failure::Silence, ids(&hall.world, &[2]), vec![])
+        );
+        assert!(hall.faults.iter().any(|fault| fault.kind == FaultKind::BadPart));
+    }
+}
+
+/// [CKG-7] [COPEN-2] A coordinator that has the answers to the test of a refresh and then declares the session dead gets no keys: they
+/// would open single answers under the key in force. Of a key that never came into force it gets them.
+#[test]
+fn ckg_7_nobody_discloses_once_the_test_of_a_refresh_was_answered() {
+    for refresh in [true, false] {
+        let mut hall = Hall::new(4, 2, 1);
+        hall.run(honest);
+        let first = hall.evidence();
+        let made_by = first.record.made_by.clone();
+        let purpose = match refresh {
+            true => Purpose::Refresh { key: first.record.hash(), generation: 1, evicted: Vec::new() },
+            false => Purpose::New,
+        };
+        let record = SessionRecord { number: 2, purpose, ..made_by };
+        let mut hall = hall.next(record.clone(), Some(first.clone()).filter(|_| refresh));
+        let signature = hall.world.coordinator.sign(&Signed(&hall.world.deployment()).dead(&record.hash()));
+        let (mut answered, mut disclosed, mut counts) = (0, 0, Vec::new());
+        hall.run(|holder, _, frame, rng| {
+            disclosed += usize::from(frame[1] == Disclose::TYPE);
+            if frame[1] != TryAnswer::TYPE {
+                return Some(frame);
+            }
+            answered += 1;
+            counts.push(holder.in_force().unwrap().ledger.opened());
+            let _ = holder.handle(&encode(0, &KeyDead { record: record.hash(), signature }), rng);
+            while let Some(output) = holder.poll_output() {
+                if let crate::outbox::Output::Send { frame, .. } = output {
+                    disclosed += usize::from(frame[1] == Disclose::TYPE);
+                }
+            }
+            None
+        });
+        assert!(answered >= 2);
+        assert_eq!(disclosed == 0, refresh, "{disclosed}");
+        // [OPEN-5]: what was answered under the key in force counts, whatever becomes of the session.
+        let trials = u32::try_from(first.record.made_by.trials().len()).unwrap();
+        assert!(counts.iter().all(|count| (*count > trials) == refresh), "{counts:?}");
+        assert!(hall.holders.iter().all(|holder| holder.in_force().unwrap().record == first.record));
+    }
 }
