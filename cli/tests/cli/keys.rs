@@ -96,7 +96,7 @@ fn keys_are_shown_rotated_and_revoked_by_two() {
     let timeline = run(at, &format!("keys timeline model/global@1 {CONFIG} --json"));
     assert!(timeline.out.lines().all(|line| json(line)["key"] == "model/global@1"), "{}", timeline.out);
     let orders = run(at, &format!("keys orders {CONFIG} --json"));
-    assert_eq!(json(&orders.out).as_array().unwrap().len(), 3, "{}", orders.out);
+    assert_eq!(json(&orders.out).as_array().unwrap().len(), 5, "{}", orders.out);
     running.end();
     // The log alone says the same, elsewhere and without a coordinator.
     let key = fs::read_to_string(at.join("here/audit-keys/log.vkey")).unwrap();
